@@ -1,0 +1,2 @@
+//! Chores of the workspace, one file each: `cargo xtask <chore>`.
+fn main() {}
