@@ -1,1 +1,26 @@
-//! t
+//! `dermai`: image classification from an ONNX file in a small, known amount of memory. This crate is the library under the program.
+//!
+//! A picture goes through [`input`] (decoded by rows, resized, normalised), [`model`] (card, graph and runtime) and [`predict`] (ranked
+//! classes); [`report`] turns the plain results into tables and JSON, and [`cli`] wires it all together.
+//!
+//! # Code map
+//! A module imports strictly lower layers only, and a test (`tests/layers.rs`) fails when one does not:
+//!
+//! `units` < `input onnx memory` < `model` < `predict` < `report` < `cli` < `main`
+//!
+//! * [`units`]: bytes, sizes and progress as types. Knows nothing.
+//! * [`input`]: image files to tensors. **Invariant:** no allocation in proportion to a picture before its header passed the limits.
+//! * [`onnx`]: what a graph takes and gives, and a graph without its weights. **Invariant:** weights are never parsed or copied.
+//! * [`memory`]: what the kernel grants. **Invariant:** every kernel file is read below a root path.
+//! * [`model`]: card, graph and runtime. **Invariant:** the only home of `ort`, which is loaded only when a picture is good.
+//! * [`predict`]: pictures to ranked classes, as plain data. **Invariant:** prints nothing.
+//! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars and CSV.
+//! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
+pub mod cli;
+pub mod input;
+pub mod memory;
+pub mod model;
+pub mod onnx;
+pub mod predict;
+pub mod report;
+pub mod units;

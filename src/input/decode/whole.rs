@@ -1,0 +1,103 @@
+//! Formats whose libraries give a picture only as a whole: BMP, GIF (first frame) and WebP (first frame), within the decode limit.
+use super::pixels::{Samples, to_rgb};
+use super::{Decoder, Format, Header, Opened, Reader, Rows};
+use crate::input::limits::Limits;
+use crate::input::orientation::Orientation;
+use crate::units::Size;
+use anyhow::{Context, Result, bail};
+use image::codecs::{bmp::BmpDecoder, gif::GifDecoder};
+use image::{ColorType, ImageDecoder};
+use std::io::Seek;
+
+/// A picture whose header has been read.
+pub enum Whole {
+    /// BMP and GIF, through `image`.
+    Image(Box<dyn ImageDecoder>, Samples),
+    /// WebP.
+    Webp(image_webp::WebPDecoder<Reader>),
+}
+
+/// Reads the header and checks it against `limits`.
+pub fn open(mut reader: Reader, format: Format, limits: &Limits) -> Result<Opened> {
+    let header = |(width, height), orientation| Header { format, size: Size { width, height }, orientation };
+    let (header, whole) = match format {
+        Format::Webp => {
+            let mut decoder = image_webp::WebPDecoder::new(reader)?;
+            let orientation =
+                decoder.exif_metadata()?.map_or(Orientation::UPRIGHT, |block| Orientation::from_exif_block(&block));
+            limits.check_frames(u64::from(decoder.num_frames()).max(1))?;
+            decoder.set_memory_limit(limits.decode.0 as usize);
+            (header(decoder.dimensions(), orientation), Whole::Webp(decoder))
+        }
+        Format::Gif => {
+            limits.check_frames(gif_frames(&mut reader, limits)?)?;
+            let decoder = GifDecoder::new(reader)?;
+            (header(decoder.dimensions(), Orientation::UPRIGHT), Whole::Image(Box::new(decoder), Samples::Rgba))
+        }
+        _ => {
+            let decoder = BmpDecoder::new(reader)?;
+            let samples = match decoder.color_type() {
+                ColorType::Rgb8 => Samples::Rgb,
+                ColorType::Rgba8 => Samples::Rgba,
+                other => bail!("its pixels are {other:?}"),
+            };
+            (header(decoder.dimensions(), Orientation::UPRIGHT), Whole::Image(Box::new(decoder), samples))
+        }
+    };
+    limits.check_pixels(header.size)?;
+    // Twice four bytes a pixel: the picture, and what GIF's and WebP's decoders keep beside it.
+    limits.check_decode(header.size.pixels() * 8, "this format cannot be decoded by rows: it")?;
+    Ok(Opened { header, decoder: Decoder::Whole(Box::new(whole)) })
+}
+
+/// Counts frames without decoding them, up to one more than allowed, and rewinds.
+fn gif_frames(reader: &mut Reader, limits: &Limits) -> Result<u64> {
+    let mut options = gif::DecodeOptions::new();
+    options.skip_frame_decoding(true);
+    let mut decoder = options.read_info(&mut *reader)?;
+    let mut count = 0;
+    while count <= u64::from(limits.frames) && decoder.next_frame_info()?.is_some() {
+        count += 1;
+    }
+    drop(decoder);
+    reader.rewind().context("cannot be read")?;
+    if count == 0 {
+        bail!("it holds no frame");
+    }
+    Ok(count)
+}
+
+impl Whole {
+    /// Decodes the picture.
+    pub fn start(self) -> Result<Box<dyn Rows>> {
+        let (pixels, samples) = match self {
+            Self::Image(decoder, samples) => {
+                let mut pixels = vec![0; usize::try_from(decoder.total_bytes())?];
+                decoder.read_image(&mut pixels)?;
+                (pixels, samples)
+            }
+            Self::Webp(mut decoder) => {
+                let mut pixels = vec![0; decoder.output_buffer_size().context("its size overflows")?];
+                decoder.read_image(&mut pixels)?;
+                (pixels, if decoder.has_alpha() { Samples::Rgba } else { Samples::Rgb })
+            }
+        };
+        Ok(Box::new(Held { pixels, samples, at: 0 }))
+    }
+}
+
+/// Rows of a picture that is held.
+struct Held {
+    pixels: Vec<u8>,
+    samples: Samples,
+    at: usize,
+}
+
+impl Rows for Held {
+    fn next_row(&mut self, rgb: &mut [u8]) -> Result<()> {
+        let end = self.at + rgb.len() / 3 * self.samples.count();
+        to_rgb(self.samples, &self.pixels[self.at..end], rgb);
+        self.at = end;
+        Ok(())
+    }
+}

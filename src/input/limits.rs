@@ -1,0 +1,66 @@
+//! What a picture may cost before it is refused.
+use crate::units::{Bytes, Size};
+use anyhow::{Result, bail};
+
+/// Bounds that every picture has to pass, checked on the file's length and header before anything is allocated for its pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Length of the file.
+    pub file: Bytes,
+    /// Width times height by the header.
+    pub pixels: u64,
+    /// Frames of an animation or pages of a document; only the first is used.
+    pub frames: u32,
+    /// Memory for the decoder's own buffers: progressive JPEGs, interlaced PNGs, and formats that cannot be read by rows.
+    pub decode: Bytes,
+}
+
+impl Limits {
+    /// The limits for a process that may use `budget` of memory: a quarter of it for a decoder.
+    pub const fn within(budget: Bytes) -> Self {
+        Self { file: Bytes::mb(256), pixels: 100_000_000, frames: 1000, decode: Bytes(budget.0 / 4) }
+    }
+
+    /// An error when the file is longer than allowed.
+    pub fn check_file(&self, length: Bytes) -> Result<()> {
+        if length > self.file {
+            bail!("{length} is over the limit of {} (`--max-bytes`)", self.file);
+        }
+        Ok(())
+    }
+
+    /// An error when the header announces more pixels than allowed, or none.
+    pub fn check_pixels(&self, size: Size) -> Result<()> {
+        if size.pixels() == 0 {
+            bail!("the header says {size}: there is no pixel in it");
+        }
+        if size.pixels() > self.pixels {
+            bail!(
+                "{size} is {:.1} megapixels, over the limit of {:.1} (`--max-pixels`)",
+                size.pixels() as f64 / 1e6,
+                self.pixels as f64 / 1e6
+            );
+        }
+        Ok(())
+    }
+
+    /// An error when the file holds more frames or pages than allowed.
+    pub fn check_frames(&self, frames: u64) -> Result<()> {
+        if frames > u64::from(self.frames) {
+            bail!("it holds {frames} frames or more, over the limit of {} (`--max-frames`)", self.frames);
+        }
+        Ok(())
+    }
+
+    /// An error when a decoder would need more memory than allowed; `why` says why it cannot be done by rows.
+    pub fn check_decode(&self, needed: u64, why: &str) -> Result<()> {
+        if needed > self.decode.0 {
+            bail!(
+                "{why} needs {} at once, over the limit of {} (`--max-decode`); save it as a baseline JPEG or make it smaller",
+                Bytes(needed),
+                self.decode
+            );
+        }
+        Ok(())
+    }
+}

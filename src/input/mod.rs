@@ -1,0 +1,17 @@
+//! From an image file to the tensor that a network takes: open, check, decode by rows, resize as Pillow does, normalise.
+//!
+//! Invariants: nothing is allocated in proportion to a picture before its header passed [`Limits`]; a picture that can be decoded by
+//! rows is never held whole; this module knows nothing about models, ONNX or the terminal.
+mod decode;
+mod limits;
+mod orientation;
+mod resize;
+mod source;
+mod tensor;
+
+pub use decode::{Format, Header};
+pub use limits::Limits;
+pub use orientation::Orientation;
+pub use resize::{Axis, Filter, Resizer};
+pub use source::{Source, expand, sha256_of};
+pub use tensor::{Color, Layout, Picture, Preprocessing, Resize};

@@ -1,0 +1,187 @@
+//! Where a picture comes from: a file or standard input, opened without blocking and never larger than allowed; folders and globs spread out.
+use super::limits::Limits;
+use crate::units::Bytes;
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Endings of the files that a folder gives; a file named on its own is judged by its content alone.
+const ENDINGS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"];
+
+/// One picture to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    Path(PathBuf),
+    /// Standard input, written `-`.
+    Stdin,
+}
+
+impl Source {
+    /// The name shown to the user and written to results.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Path(path) => path.display().to_string(),
+            Self::Stdin => "-".to_owned(),
+        }
+    }
+
+    /// Opens the picture's bytes. Only regular files are read: a FIFO, a device or a folder is an error at once.
+    pub fn open(&self, limits: &Limits) -> Result<Stream> {
+        match self {
+            Self::Path(path) => {
+                let file = open_without_blocking(path)?;
+                let facts = file.metadata().context("cannot be examined")?;
+                if facts.is_dir() {
+                    bail!("is a folder, not an image file");
+                }
+                if !facts.is_file() {
+                    bail!(
+                        "is not a regular file (a pipe or a device); give the image itself, or `-` for standard input"
+                    );
+                }
+                limits.check_file(Bytes(facts.len()))?;
+                Ok(Stream::File(file))
+            }
+            Self::Stdin => {
+                let mut bytes = Vec::new();
+                io::stdin()
+                    .lock()
+                    .take(limits.file.0.saturating_add(1))
+                    .read_to_end(&mut bytes)
+                    .context("cannot be read")?;
+                limits.check_file(Bytes(bytes.len() as u64))?;
+                Ok(Stream::Memory(Cursor::new(bytes)))
+            }
+        }
+    }
+}
+
+/// A FIFO without a writer would block `open` for ever, so it is opened non-blocking and refused afterwards.
+fn open_without_blocking(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_CLOEXEC);
+    options.open(path).context("cannot be opened")
+}
+
+/// The bytes of a picture, readable from any place.
+#[derive(Debug)]
+pub enum Stream {
+    /// Read from disk as needed.
+    File(File),
+    /// Standard input, held.
+    Memory(Cursor<Vec<u8>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Memory(bytes) => bytes.read(buffer),
+        }
+    }
+}
+
+impl Seek for Stream {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.seek(to),
+            Self::Memory(bytes) => bytes.seek(to),
+        }
+    }
+}
+
+/// SHA-256 of everything in `stream` from its start, as lower-case hexadecimal; leaves the stream at its start.
+pub fn sha256_of(stream: &mut (impl Read + Seek)) -> Result<String> {
+    stream.rewind()?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match stream.read(&mut buffer).context("cannot be read")? {
+            0 => break,
+            n => hash.update(&buffer[..n]),
+        }
+    }
+    stream.rewind()?;
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Spreads out what the user named: a folder gives the image files below it, a glob what it matches, both sorted; `-` is standard input.
+///
+/// A name that exists is taken as it is, even when it holds glob characters.
+pub fn expand(names: &[PathBuf]) -> Result<Vec<Source>> {
+    let mut found = Vec::new();
+    for name in names {
+        if name.as_os_str() == "-" {
+            found.push(Source::Stdin);
+        } else if name.is_dir() {
+            let mut files = Vec::new();
+            walk(name, &mut files)?;
+            if files.is_empty() {
+                bail!(
+                    "`{}`: no image in this folder (looked for {})",
+                    name.display(),
+                    ENDINGS.map(|e| format!(".{e}")).join(" ")
+                );
+            }
+            found.extend(files);
+        } else if !name.exists() && name.to_string_lossy().contains(['*', '?', '[']) {
+            found.extend(matches_of(name)?);
+        } else {
+            found.push(Source::Path(name.clone()));
+        }
+    }
+    if found.iter().filter(|source| **source == Source::Stdin).count() > 1 {
+        bail!("`-` is named twice: standard input holds one image");
+    }
+    Ok(found)
+}
+
+fn has_image_ending(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+/// Image files below `folder`, sorted by name within each folder; links to folders are not followed, so a loop cannot trap it.
+fn walk(folder: &Path, found: &mut Vec<Source>) -> Result<()> {
+    let unreadable = || format!("`{}`: the folder cannot be read", folder.display());
+    let mut entries =
+        fs::read_dir(folder).with_context(unreadable)?.collect::<io::Result<Vec<_>>>().with_context(unreadable)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let kind = entry.file_type().with_context(unreadable)?;
+        if kind.is_dir() {
+            walk(&entry.path(), found)?;
+        } else if has_image_ending(&entry.path()) {
+            found.push(Source::Path(entry.path()));
+        }
+    }
+    Ok(())
+}
+
+/// Files that match a glob which the shell left alone: quoted, or on a system whose shell does not spread it.
+fn matches_of(pattern: &Path) -> Result<Vec<Source>> {
+    let matcher = globset::GlobBuilder::new(&pattern.to_string_lossy())
+        .literal_separator(true)
+        .build()
+        .with_context(|| format!("`{}`: not a valid glob", pattern.display()))?
+        .compile_matcher();
+    // The search starts at the deepest folder that is named without a glob character.
+    let fixed: PathBuf =
+        pattern.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '['])).collect();
+    let mut all = Vec::new();
+    walk(if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed }, &mut all)
+        .with_context(|| format!("`{}`: nothing matches", pattern.display()))?;
+    let matches = |source: &Source| match source {
+        Source::Path(path) => matcher.is_match(path.strip_prefix(".").unwrap_or(path)),
+        Source::Stdin => false,
+    };
+    let found: Vec<_> = all.into_iter().filter(matches).collect();
+    if found.is_empty() {
+        bail!("`{}`: no image matches", pattern.display());
+    }
+    Ok(found)
+}

@@ -1,0 +1,230 @@
+//! A card's `input` block, and what it makes of a picture: the tensor `[1, 3, H, W]` or `[1, H, W, 3]`.
+use super::decode::{self, Header};
+use super::limits::Limits;
+use super::orientation::Orientation;
+use super::resize::{Axis, Filter, Resizer};
+use super::source::Stream;
+use crate::units::Size;
+use anyhow::{Context, Result};
+use ndarray::{Array4, ArrayView3, Axis as Dim, CowArray, Ix3};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// How a picture becomes a tensor: `value = (x * scale - mean) / std` with x in 0..=255, channels in `color`'s order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    /// Order of the tensor's axes.
+    pub layout: Layout,
+    /// Height and width that the network takes.
+    pub size: [u32; 2],
+    /// Order of the channels.
+    pub color: Color,
+    /// How the picture is brought to `size`.
+    pub resize: Resize,
+    /// Factor for values 0..=255.
+    pub scale: f64,
+    /// Subtracted after scaling, one a channel in `color`'s order.
+    pub mean: [f64; 3],
+    /// Divisor after subtraction, one a channel in `color`'s order.
+    pub std: [f64; 3],
+}
+
+/// Order of a tensor's axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Layout {
+    /// `[1, 3, H, W]`, as PyTorch exports.
+    Nchw,
+    /// `[1, H, W, 3]`, as Keras exports.
+    Nhwc,
+}
+
+impl std::fmt::Display for Layout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::Nchw { "NCHW" } else { "NHWC" })
+    }
+}
+
+/// Order of the channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum Color {
+    Rgb,
+    Bgr,
+}
+
+/// How a picture of any shape is brought to the network's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Resize {
+    /// Both axes at once, whatever the proportions.
+    Stretch {
+        /// Resampling filter.
+        filter: Filter,
+    },
+    /// The shorter side to `shortest`, then the centre, as torchvision does.
+    Crop {
+        /// Length of the shorter side before the centre is cut out.
+        shortest: u32,
+        /// Resampling filter.
+        filter: Filter,
+    },
+    /// The whole picture inside, centred, the rest filled.
+    Pad {
+        /// Fill, red green blue.
+        color: [u8; 3],
+        /// Resampling filter.
+        filter: Filter,
+    },
+}
+
+impl Resize {
+    fn filter(self) -> Filter {
+        match self {
+            Self::Stretch { filter } | Self::Crop { filter, .. } | Self::Pad { filter, .. } => filter,
+        }
+    }
+}
+
+/// Where an upright picture comes to lie: it is scaled to `scaled`, of which columns `x` and rows `y` are kept and put at `offset`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Placement {
+    scaled: Size,
+    x: Range<u32>,
+    y: Range<u32>,
+    offset: (u32, u32),
+}
+
+impl Placement {
+    fn of(upright: Size, spec: &Preprocessing) -> Self {
+        let [height, width] = spec.size;
+        let whole = |scaled: Size, offset| Self { scaled, x: 0..scaled.width, y: 0..scaled.height, offset };
+        match spec.resize {
+            Resize::Stretch { .. } => whole(Size { width, height }, (0, 0)),
+            Resize::Crop { shortest, .. } => {
+                let long = |long: u32, short: u32| (f64::from(shortest) * f64::from(long) / f64::from(short)) as u32;
+                let scaled = if upright.width <= upright.height {
+                    Size { width: shortest, height: long(upright.height, upright.width) }
+                } else {
+                    Size { width: long(upright.width, upright.height), height: shortest }
+                };
+                let start = |scaled: u32, kept: u32| (f64::from(scaled - kept) / 2.0).round_ties_even() as u32;
+                let (left, top) = (start(scaled.width, width), start(scaled.height, height));
+                Self { scaled, x: left..left + width, y: top..top + height, offset: (0, 0) }
+            }
+            Resize::Pad { .. } => {
+                let by =
+                    (f64::from(width) / f64::from(upright.width)).min(f64::from(height) / f64::from(upright.height));
+                let side = |length: u32, most: u32| ((f64::from(length) * by).round_ties_even() as u32).clamp(1, most);
+                let scaled = Size { width: side(upright.width, width), height: side(upright.height, height) };
+                whole(scaled, ((width - scaled.width) / 2, (height - scaled.height) / 2))
+            }
+        }
+    }
+}
+
+/// A picture as the network sees it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// `[1, 3, H, W]` or `[1, H, W, 3]`, normalised.
+    pub tensor: Array4<f32>,
+    /// Size of the upright picture.
+    pub size: Size,
+    /// Time spent decoding rows.
+    pub decode: Duration,
+    /// Time spent resizing and normalising.
+    pub preprocess: Duration,
+}
+
+impl Preprocessing {
+    /// Reads a picture into a tensor. A picture larger than needed by far is decoded at a reduced scale, never below twice the network's size.
+    pub fn read(&self, stream: Stream, limits: &Limits) -> Result<Picture> {
+        let begun = Instant::now();
+        let opened = decode::open(stream, limits)?;
+        let Header { size, orientation, .. } = opened.header;
+        let upright = orientation.upright(size);
+        let placement = Placement::of(upright, self);
+        // Nearest picks single pixels, which a reduced decode does not have.
+        let twice = Size { width: placement.scaled.width * 2, height: placement.scaled.height * 2 };
+        let at_least = (self.resize.filter() != Filter::Nearest).then(|| orientation.upright(twice));
+        let mut started = opened.start(at_least)?;
+        let (across, down) = self.axes(&placement, orientation, size, &started);
+        let mut resizer = Resizer::new(across, down);
+        let mut row = vec![0; started.size.width as usize * 3];
+        let mut preprocess = Duration::ZERO;
+        for y in 0..started.size.height {
+            started
+                .rows
+                .next_row(&mut row)
+                .with_context(|| format!("row {y} of {} cannot be decoded", started.size.height))?;
+            let pushed = Instant::now();
+            resizer.push(&row);
+            preprocess += pushed.elapsed();
+        }
+        let decode = begun.elapsed().saturating_sub(preprocess);
+        let begun = Instant::now();
+        let (pixels, stored) = resizer.finish();
+        let pixels = orientation.apply(pixels, stored);
+        let tensor = self.normalise(&self.on_canvas(pixels, orientation.upright(stored), &placement));
+        Ok(Picture { tensor, size: upright, decode, preprocess: preprocess + begun.elapsed() })
+    }
+
+    /// The resampling of the stored columns and rows that gives `placement` once the result is turned upright.
+    fn axes(
+        &self,
+        placement: &Placement,
+        orientation: Orientation,
+        full: Size,
+        started: &decode::Started,
+    ) -> (Axis, Axis) {
+        let stored = |source: u32, length: u32, target: u32, kept: Range<u32>, mirrored: bool| {
+            // A reduced decode rounds its size up: the picture then ends within its last pixel, which lies first on a mirrored axis.
+            let length = f64::from(length) / f64::from(started.reduction);
+            let span = if mirrored { f64::from(source) - length..f64::from(source) } else { 0.0..length };
+            let axis = Axis::new(self.resize.filter(), source, span, target, kept);
+            if mirrored { axis.mirrored(source) } else { axis }
+        };
+        let (x, y) = (placement.x.clone(), placement.y.clone());
+        let ((columns, x), (rows, y)) = ((placement.scaled.width, x), (placement.scaled.height, y));
+        let ((columns, x), (rows, y)) =
+            if orientation.is_transposed() { ((rows, y), (columns, x)) } else { ((columns, x), (rows, y)) };
+        (
+            stored(started.size.width, full.width, columns, x, orientation.mirrors_stored_x()),
+            stored(started.size.height, full.height, rows, y, orientation.mirrors_stored_y()),
+        )
+    }
+
+    /// `[H, W, 3]` at the network's size: `pixels` themselves, or on a ground of the pad colour.
+    fn on_canvas(&self, pixels: Vec<u8>, size: Size, placement: &Placement) -> CowArray<'static, u8, Ix3> {
+        let (width, height) = (self.size[1] as usize, self.size[0] as usize);
+        let shape = (size.height as usize, size.width as usize, 3);
+        let picture =
+            ndarray::Array3::from_shape_vec(shape, pixels).expect("the resizer gives every pixel of its size");
+        let Resize::Pad { color, .. } = self.resize else { return picture.into() };
+        let mut canvas = ndarray::Array3::from_shape_fn((height, width, 3), |(_, _, channel)| color[channel]);
+        let (left, top) = (placement.offset.0 as usize, placement.offset.1 as usize);
+        canvas.slice_mut(ndarray::s![top..top + shape.0, left..left + shape.1, ..]).assign(&picture);
+        canvas.into()
+    }
+
+    /// Applies scale, mean and std to RGB pixels `[H, W, 3]`, in float32 and in the order that numpy does it.
+    fn normalise(&self, pixels: &CowArray<'_, u8, Ix3>) -> Array4<f32> {
+        let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| {
+            std::array::from_fn(|value| {
+                (value as f32 * self.scale as f32 - self.mean[channel] as f32) / self.std[channel] as f32
+            })
+        });
+        let source = |channel: usize| if self.color == Color::Bgr { 2 - channel } else { channel };
+        let pixels: ArrayView3<'_, u8> = pixels.view();
+        let (height, width, _) = pixels.dim();
+        let value = |y, x, channel: usize| tables[channel][usize::from(pixels[[y, x, source(channel)]])];
+        let tensor = match self.layout {
+            Layout::Nchw => ndarray::Array3::from_shape_fn((3, height, width), |(c, y, x)| value(y, x, c)),
+            Layout::Nhwc => ndarray::Array3::from_shape_fn((height, width, 3), |(y, x, c)| value(y, x, c)),
+        };
+        tensor.insert_axis(Dim(0))
+    }
+}

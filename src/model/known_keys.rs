@@ -1,0 +1,54 @@
+//! Unknown keys of a card: an error with the nearest known key, because a misspelt `threshold` must not be ignored.
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+/// Keys by place; `[]` stands for any element of a list.
+const KNOWN: [(&str, &[&str]); 12] = [
+    ("", &["card", "name", "model", "input", "output", "labels", "explain", "threshold", "about", "bundle"]),
+    ("model", &["file", "sha256"]),
+    ("input", &["layout", "size", "color", "resize", "scale", "mean", "std"]),
+    ("input.resize", &["mode", "filter", "shortest", "color"]),
+    ("output", &["kind", "name", "temperature"]),
+    ("labels[]", &["id", "en", "vi"]),
+    ("explain", &["layer"]),
+    ("about", &["source", "licence", "data", "accuracy", "notice"]),
+    ("about.accuracy", &["top1", "balanced", "images"]),
+    ("bundle", &["mode", "source_sha256", "calibration_sha256", "weights", "forms"]),
+    ("bundle.weights", &["file", "bytes", "sha256"]),
+    ("bundle.forms[]", &["file", "task", "layer", "cpu", "level", "runtime"]),
+];
+
+/// Fails at the first key that no card has.
+pub fn check(card: &Value) -> Result<()> {
+    walk(card, "", "")
+}
+
+/// `place` is where the value stands, `pattern` the same with list positions left out.
+fn walk(value: &Value, place: &str, pattern: &str) -> Result<()> {
+    match value {
+        Value::Object(map) => {
+            let Some((_, known)) = KNOWN.iter().find(|(at, _)| *at == pattern) else { return Ok(()) };
+            for (key, inner) in map {
+                let join = |before: &str| if before.is_empty() { key.clone() } else { format!("{before}.{key}") };
+                if !known.contains(&key.as_str()) {
+                    let nearest = known
+                        .iter()
+                        .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+                    bail!(
+                        "`{}` is not a key of a card; did you mean `{}`?",
+                        join(place),
+                        nearest.copied().unwrap_or_default()
+                    );
+                }
+                walk(inner, &join(place), &join(pattern))?;
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                walk(item, &format!("{place}[{at}]"), &format!("{pattern}[]"))?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! A classifier ready to be asked: its card, its graph's facts, and the runtime that computes it.
+//!
+//! Invariant: ONNX Runtime (`ort`) is named in this module only, and it is loaded by [`Prepared::start`] and never before.
+mod assume;
+mod card;
+mod check;
+mod known_keys;
+mod locate;
+mod output;
+mod runtime;
+mod session;
+
+pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
+pub use runtime::{Runtime, cpu_class};
+pub use session::SessionOptions;
+
+use crate::input::{Layout, sha256_of};
+use crate::onnx::ModelFile;
+use anyhow::{Context, Result, bail};
+use ndarray::Array4;
+use serde::Serialize;
+use std::fs::File;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+
+/// A model whose card and graph have been read and agree; the runtime is not loaded yet.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The card, written or assumed.
+    pub card: Card,
+    /// What was assumed and what the user should know, one sentence each.
+    pub warnings: Vec<String>,
+    file: ModelFile,
+    card_sha256: Option<String>,
+    form: Chosen,
+    output: String,
+}
+
+/// Which graph of the model is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Chosen {
+    name: String,
+    /// Whether the graph was optimised when it was written, so that the runtime must not do it again.
+    optimised: bool,
+}
+
+/// Who answered: enough to find the very model, card and runtime again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// The card's name.
+    pub name: String,
+    /// Hash of the .onnx file that ran.
+    pub sha256: String,
+    /// Hash of the card; none when the card was assumed.
+    pub card_sha256: Option<String>,
+    /// `raw` for an .onnx as it was exported, otherwise the bundle's form.
+    pub form: String,
+    /// Version of ONNX Runtime.
+    pub runtime: String,
+    /// Class of CPU: `avx512`, `avx2`, `neon` or `any`.
+    pub cpu: String,
+}
+
+/// A running classifier.
+#[derive(Debug)]
+pub struct Model {
+    /// The card.
+    pub card: Card,
+    session: session::Session,
+    hash: Option<JoinHandle<Result<String>>>,
+    identity: Identity,
+    path: std::path::PathBuf,
+}
+
+impl Prepared {
+    /// Finds a model (an .onnx file, a folder with a card, or a name below a `models` folder; `None`: `default`), reads card and graph, and checks that they agree.
+    ///
+    /// # Errors
+    /// When nothing is found, the card is broken, or card and graph disagree: the field and both values are named.
+    pub fn find(wanted: Option<&Path>) -> Result<Self> {
+        let found = locate::locate(wanted)?;
+        let mut warnings = Vec::new();
+        let written = found.card.as_deref().map(card::read).transpose()?;
+        let (path, form) = match (&written, found.onnx) {
+            (_, Some(onnx)) => (onnx, Chosen { name: "raw".into(), optimised: false }),
+            (Some(written), None) => locate::choose(&written.card, &found.folder, &mut warnings)?,
+            (None, None) => bail!("`{}` holds neither a `model.yaml` nor a `model.onnx`", found.folder.display()),
+        };
+        let file = ModelFile::open(&path)?;
+        let (card, card_sha256) = match written {
+            Some(written) => (written.card, Some(written.sha256)),
+            None => (assume::card(&file, &mut warnings)?, None),
+        };
+        let output = check::agree(&card, &file).with_context(|| match &found.card {
+            Some(path) => format!("`{}` does not fit its model", path.display()),
+            None => format!("`{}` cannot be used as an image classifier", file.path().display()),
+        })?;
+        Ok(Self { card, warnings, file, card_sha256, form, output })
+    }
+
+    /// Loads the runtime and creates the session; the model's hash is computed meanwhile on a thread of its own.
+    pub fn start(self, options: &SessionOptions) -> Result<Model> {
+        let path = self.file.path().to_owned();
+        let hash = thread::Builder::new()
+            .name("hash".into())
+            .spawn(move || sha256_of(&mut File::open(&path)?).with_context(|| format!("`{}`", path.display())))
+            .context("a thread cannot be started")?;
+        let runtime = Runtime::load()?;
+        let session = session::Session::create(&runtime, &self.file, &self.output, self.form.optimised, options)?;
+        let identity = Identity {
+            name: self.card.name.clone(),
+            sha256: String::new(),
+            card_sha256: self.card_sha256,
+            form: self.form.name,
+            runtime: runtime.version().to_owned(),
+            cpu: cpu_class().to_owned(),
+        };
+        Ok(Model { card: self.card, session, hash: Some(hash), identity, path: self.file.path().to_owned() })
+    }
+}
+
+impl Model {
+    /// Who answers. Waits for the model's hash.
+    ///
+    /// # Errors
+    /// When the hash is not the card's: the model was changed, or the card belongs to another one.
+    pub fn identity(&mut self) -> Result<&Identity> {
+        if let Some(hash) = self.hash.take() {
+            let sha256 = hash.join().map_err(|_| anyhow::anyhow!("the model's hash could not be computed"))??;
+            let expected = if self.identity.form == "raw" {
+                self.card.model.as_ref().and_then(|m| m.sha256.as_ref())
+            } else {
+                None
+            };
+            if let Some(expected) = expected.filter(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
+                bail!(
+                    "`model.sha256`: the card says `{expected}`, `{}` has `{sha256}`; the model was changed or the card belongs to another one",
+                    self.path.display()
+                );
+            }
+            self.identity.sha256 = sha256;
+        }
+        Ok(&self.identity)
+    }
+
+    /// Probabilities, one a label, for a tensor `[1, 3, H, W]` or `[1, H, W, 3]` as the card's layout says.
+    ///
+    /// # Errors
+    /// When the runtime fails, or an output is NaN or infinite.
+    pub fn probabilities(&mut self, tensor: &Array4<f32>) -> Result<Vec<f32>> {
+        let values = self.session.run(tensor)?;
+        output::probabilities(&values, &self.card, self.session.output())
+    }
+
+    /// Order of the axes that [`Model::probabilities`] takes.
+    pub fn layout(&self) -> Layout {
+        self.card.input.layout
+    }
+}

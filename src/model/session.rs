@@ -1,0 +1,81 @@
+//! One ONNX Runtime session, set up to take little memory (DESIGN.md, section 4).
+use super::runtime::Runtime;
+use crate::onnx::ModelFile;
+use anyhow::{Context, Result, anyhow};
+use ndarray::Array4;
+use ort::ep::CPU;
+use ort::logging::LogLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::TensorRef;
+use std::path::Path;
+
+/// How a session runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Threads for one inference.
+    pub threads: usize,
+    /// Whether idle threads wait busily: a little faster for one image, but it takes CPU time that a decoder, or a quota, could use.
+    pub spinning: bool,
+}
+
+/// A session and the names of what it takes and gives.
+#[derive(Debug)]
+pub struct Session {
+    inner: ort::session::Session,
+    input: String,
+    output: String,
+}
+
+impl Session {
+    /// Creates a session for `file`, whose weights are mapped from where they lie. A graph that is `optimised` is taken as it stands.
+    pub fn create(
+        runtime: &Runtime,
+        file: &ModelFile,
+        output: &str,
+        optimised: bool,
+        options: &SessionOptions,
+    ) -> Result<Self> {
+        let named = || format!("ONNX Runtime {} cannot run `{}`", runtime.version(), file.path().display());
+        let folder = std::path::absolute(file.path().parent().unwrap_or(Path::new(".")))?;
+        let level = if optimised { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
+        let builder = ort::session::Session::builder(runtime.environment()).map_err(|e| anyhow!("{e}"))?;
+        let set_up = |builder: SessionBuilder| {
+            builder
+                .with_log_level(LogLevel::Fatal)?
+                .with_optimization_level(level)?
+                .with_intra_threads(options.threads)?
+                .with_intra_op_spinning(options.spinning)?
+                .with_memory_pattern(false)?
+                .with_execution_providers([CPU::default().with_arena_allocator(false).build()])?
+                .with_config_entry("session.model_external_initializers_file_folder_path", folder.to_string_lossy())
+        };
+        let mut builder =
+            set_up(builder).map_err(|e: ort::Error<SessionBuilder>| anyhow!("{e}")).with_context(named)?;
+        let skeleton = file.skeleton()?;
+        let inner = builder
+            .commit_from_memory(&skeleton)
+            .map_err(|e| anyhow!("{}", first_line(&e.to_string())))
+            .with_context(named)?;
+        let input = file.facts().inputs.first().map(|input| input.name.clone()).context("the model has no input")?;
+        Ok(Self { inner, input, output: output.to_owned() })
+    }
+
+    /// Runs the network on one tensor and gives the values of the chosen output, flattened.
+    pub fn run(&mut self, tensor: &Array4<f32>) -> Result<Vec<f32>> {
+        let failed = |e: ort::Error| anyhow!("the model failed on this image: {}", first_line(&e.to_string()));
+        let feed = TensorRef::from_array_view(tensor.view()).map_err(failed)?;
+        let outputs = self.inner.run(ort::inputs![self.input.as_str() => feed]).map_err(failed)?;
+        let (_, values) = outputs[self.output.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
+        Ok(values.to_vec())
+    }
+
+    /// Name of the output that [`Session::run`] gives.
+    pub fn output(&self) -> &str {
+        &self.output
+    }
+}
+
+/// The runtime's messages can be pages; the first line says what is wrong.
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}

@@ -1,0 +1,58 @@
+//! A model file, mapped.
+use super::facts::Facts;
+use super::proto::ModelProto;
+use super::skeleton::skeleton;
+use anyhow::{Context, Result, ensure};
+use memmap2::Mmap;
+use prost::Message;
+use prost::bytes::Bytes;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// An ONNX file: its bytes are mapped, so only the pages that are looked at take memory.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    path: PathBuf,
+    bytes: Bytes,
+    facts: Facts,
+}
+
+impl ModelFile {
+    /// Maps the file and reads its graph's interface.
+    pub fn open(path: &Path) -> Result<Self> {
+        let named = || format!("`{}`", path.display());
+        let file = File::open(path).with_context(|| format!("`{}`: the model cannot be opened", path.display()))?;
+        let facts = file.metadata().with_context(named)?;
+        ensure!(
+            facts.is_file(),
+            "`{}` is not a regular file: name an .onnx file or a folder with a `model.yaml`",
+            path.display()
+        );
+        ensure!(facts.len() > 0, "`{}` is empty", path.display());
+        // SAFETY: the map is read-only and private. A file cut short by another process while it is mapped raises SIGBUS, as for every
+        // program that maps a model (ONNX Runtime maps it too); models are replaced by renaming, never written in place.
+        let bytes = Bytes::from_owner(unsafe { Mmap::map(&file) }.with_context(named)?);
+        let model = ModelProto::decode(bytes.clone())
+            .with_context(|| format!("`{}` is not an ONNX model, or is cut short", path.display()))?;
+        let facts = Facts::of(model).with_context(|| format!("`{}` is not an ONNX model", path.display()))?;
+        Ok(Self { path: path.to_owned(), bytes, facts })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What its graph takes and gives.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The model without its weights, which stay ranges of the file's own name; to be loaded with the file's folder as the place of external data.
+    pub fn skeleton(&self) -> Result<Vec<u8>> {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        let name =
+            name.with_context(|| format!("`{}`: the file's name is not valid UTF-8; rename it", self.path.display()))?;
+        skeleton(&self.bytes, name).with_context(|| format!("`{}`", self.path.display()))
+    }
+}

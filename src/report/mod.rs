@@ -1,0 +1,11 @@
+//! Results for people and machines. Only this module formats, and it never computes.
+//!
+//! Invariant: comfy-table, indicatif and csv are named here only; data goes where the caller says, never to the terminal by itself.
+mod bar;
+pub mod json;
+pub mod predict;
+mod progress;
+pub mod resume;
+
+pub use predict::{Format, Language, View};
+pub use progress::Terminal;

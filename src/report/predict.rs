@@ -1,0 +1,225 @@
+//! `predict`'s results as a table for people, JSON, JSON lines or CSV.
+use super::bar::bar;
+use super::json::{Document, Entry, Head, Line, Missed};
+use crate::model::{Card, Label};
+use crate::predict::{Answer, Failure, Prediction, Run, Sink};
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use std::io::Write;
+
+/// Cells of a bar at probability 1.
+const BAR: usize = 24;
+/// Longest class name in a table: ImageNet's run to a hundred letters of synonyms.
+const NAME: usize = 48;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Table,
+    Json,
+    Jsonl,
+    Csv,
+}
+
+/// Language of labels and notices in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Language {
+    English,
+    Vietnamese,
+}
+
+/// Takes results and writes them to `out`: JSON lines and CSV as they come, tables and JSON at the end.
+pub struct View<'o> {
+    format: Format,
+    language: Language,
+    out: &'o mut dyn Write,
+    answers: Vec<Answer>,
+    entries: Vec<Entry>,
+    missed: Vec<Missed>,
+    failures: Vec<Failure>,
+    started: bool,
+}
+
+impl<'o> View<'o> {
+    /// A view that writes to `out`.
+    pub fn new(format: Format, language: Language, out: &'o mut dyn Write) -> Self {
+        Self {
+            format,
+            language,
+            out,
+            answers: Vec::new(),
+            entries: Vec::new(),
+            missed: Vec::new(),
+            failures: Vec::new(),
+            started: false,
+        }
+    }
+
+    /// Writes what has to wait for the end, and gives the failures for the caller to list.
+    pub fn finish(mut self, run: &Run) -> Result<Vec<Failure>> {
+        match self.format {
+            Format::Table => self.write_table(run)?,
+            Format::Json => {
+                let document = Document { head: Head::of(run), results: &self.entries, errors: &self.missed };
+                serde_json::to_writer_pretty(&mut *self.out, &document)?;
+                writeln!(self.out)?;
+            }
+            Format::Csv => self.csv_head()?,
+            Format::Jsonl => {}
+        }
+        self.out.flush()?;
+        Ok(self.failures)
+    }
+
+    fn line(&mut self, line: &impl serde::Serialize) -> Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.out.write_all(&text)?;
+        self.out.flush().context("the result cannot be written") // whatever happens next, this line is there
+    }
+
+    fn csv_head(&mut self) -> Result<()> {
+        if !self.started {
+            self.started = true;
+            writeln!(self.out, "image,rank,index,label,probability")?;
+        }
+        Ok(())
+    }
+
+    fn csv_rows(&mut self, answer: &Answer) -> Result<()> {
+        self.csv_head()?;
+        let mut rows = csv::Writer::from_writer(&mut *self.out);
+        for (rank, p) in answer.predictions.iter().enumerate() {
+            rows.write_record([
+                &answer.image,
+                &(rank + 1).to_string(),
+                &p.index.to_string(),
+                &p.label,
+                &p.probability.to_string(),
+            ])?;
+        }
+        rows.flush().context("the result cannot be written")
+    }
+
+    fn write_table(&mut self, run: &Run) -> Result<()> {
+        let language = self.language;
+        let words = Words::of(language);
+        match self.answers.as_slice() {
+            [] => return Ok(()),
+            [only] => {
+                writeln!(self.out, "{}  {}", only.image, only.size)?;
+                let row = |p: &Prediction| {
+                    vec![class_name(language, &run.card, p), percent(p.probability), bar(p.probability, BAR)]
+                };
+                write_rows(self.out, only.predictions.iter().map(row), [1].as_slice())?;
+                if only.low_confidence {
+                    writeln!(self.out, "{}", words.uncertain(run.threshold))?;
+                }
+            }
+            several => {
+                let row = |a: &Answer| {
+                    let best = a.predictions.first();
+                    let name = best.map_or_else(String::new, |p| class_name(language, &run.card, p));
+                    let share = best.map_or(0.0, |p| p.probability);
+                    let mark = if a.low_confidence { words.uncertain_mark } else { "" };
+                    vec![a.image.clone(), name, percent(share), bar(share, BAR / 2), mark.to_owned()]
+                };
+                write_rows(self.out, several.iter().map(row), [2].as_slice())?;
+            }
+        }
+        let notice = if run.card.about.notice == words.plain_notice { words.notice } else { &run.card.about.notice };
+        let by =
+            run.identity.as_ref().map(|who| format!("{}, ONNX Runtime {}", who.name, who.runtime)).unwrap_or_default();
+        writeln!(self.out, "\n{notice}  ({by})")?;
+        Ok(())
+    }
+}
+
+impl Sink for View<'_> {
+    fn answer(&mut self, run: &Run, answer: Answer) -> Result<()> {
+        match self.format {
+            Format::Table => self.answers.push(answer),
+            Format::Json => self.entries.push(answer.into()),
+            Format::Jsonl => self.line(&Line { head: Head::of(run), entry: Entry::from(answer) })?,
+            Format::Csv => self.csv_rows(&answer)?,
+        }
+        Ok(())
+    }
+
+    fn failure(&mut self, run: &Run, failure: Failure) -> Result<()> {
+        self.failures.push(failure.clone());
+        match self.format {
+            Format::Json => self.missed.push(failure.into()),
+            Format::Jsonl => self.line(&Line { head: Head::of(run), entry: Missed::from(failure) })?,
+            Format::Table | Format::Csv => {}
+        }
+        Ok(())
+    }
+}
+
+/// A class's name in the reader's language, its id where the card has none.
+fn class_name(language: Language, card: &Card, p: &Prediction) -> String {
+    let of = |label: &Label| match language {
+        Language::English => label.en.clone(),
+        Language::Vietnamese => label.vi.clone().or_else(|| label.en.clone()),
+    };
+    let name = card.labels.get(p.index).and_then(of).unwrap_or_else(|| p.label.clone());
+    if name.chars().count() <= NAME { name } else { name.chars().take(NAME - 1).chain(['…']).collect() }
+}
+
+fn percent(probability: f32) -> String {
+    format!("{:.1} %", probability * 100.0)
+}
+
+/// A table without lines; columns in `numbers` are set to the right.
+fn write_rows(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>>, numbers: &[usize]) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for row in rows {
+        table.add_row(row);
+    }
+    for &number in numbers {
+        if let Some(column) = table.column_mut(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// The few words of a table.
+struct Words {
+    /// The notice of a card that does not say it otherwise.
+    plain_notice: &'static str,
+    notice: &'static str,
+    uncertain_mark: &'static str,
+    uncertain: &'static str,
+}
+
+impl Words {
+    fn of(language: Language) -> Self {
+        let plain_notice = "not a diagnosis";
+        match language {
+            Language::English => Self {
+                plain_notice,
+                notice: "Not a diagnosis.",
+                uncertain_mark: "uncertain",
+                uncertain: "uncertain: the best probability is below",
+            },
+            Language::Vietnamese => Self {
+                plain_notice,
+                notice: "Không phải là chẩn đoán.",
+                uncertain_mark: "không chắc chắn",
+                uncertain: "không chắc chắn: xác suất cao nhất dưới",
+            },
+        }
+    }
+
+    fn uncertain(&self, threshold: Option<f64>) -> String {
+        format!("{} {:.0} %", self.uncertain, threshold.unwrap_or_default() * 100.0)
+    }
+}
