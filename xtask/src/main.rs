@@ -1,2 +1,38 @@
 //! Chores of the workspace, one file each: `cargo xtask <chore>`.
-fn main() {}
+//!
+//! A new chore is one variant of [`Chore`] and one file with a `run`.
+
+mod say;
+mod setup;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::say::say;
+
+/// Chores of the dermai workspace.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+/// What can be asked for.
+#[derive(Subcommand)]
+enum Chore {
+    /// Bring ONNX Runtime into `.onnxruntime/` (checked by its sha256)
+    Setup,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().chore {
+        Chore::Setup => setup::run(),
+    };
+    done.unwrap_or_else(|err| {
+        say(format_args!("error: {err:#}"));
+        ExitCode::from(2)
+    })
+}
