@@ -2,8 +2,11 @@
 //!
 //! A new chore is one variant of [`Chore`] and one file with a `run`.
 
+mod ci;
+mod demo;
 mod say;
 mod setup;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -25,11 +28,20 @@ struct Cli {
 enum Chore {
     /// Bring ONNX Runtime into `.onnxruntime/` (checked by its sha256)
     Setup,
+    /// Set up, build the release binary and classify a sample picture with it
+    Demo,
+    /// Set up and run all tests
+    Test(test::Args),
+    /// Run every check that a change must pass: fmt, clippy, test, doc
+    Ci,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Setup => setup::run(),
+        Chore::Demo => demo::run(),
+        Chore::Test(args) => test::run(&args),
+        Chore::Ci => ci::run(),
     };
     done.unwrap_or_else(|err| {
         say(format_args!("error: {err:#}"));
