@@ -1,2 +1,50 @@
 //! Chores of the workspace, one file each: `cargo xtask <chore>`.
-fn main() {}
+//!
+//! A new chore is one variant of [`Chore`] and one file with a `run`.
+
+mod ci;
+mod demo;
+mod say;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::say::say;
+
+/// Chores of the dermai workspace.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+/// What can be asked for.
+#[derive(Subcommand)]
+enum Chore {
+    /// Bring ONNX Runtime into `.onnxruntime/` (checked by its sha256)
+    Setup,
+    /// Set up, build the release binary and classify a sample picture with it
+    Demo,
+    /// Set up and run all tests
+    Test(test::Args),
+    /// Run every check that a change must pass: fmt, clippy, test, doc
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().chore {
+        Chore::Setup => setup::run(),
+        Chore::Demo => demo::run(),
+        Chore::Test(args) => test::run(&args),
+        Chore::Ci => ci::run(),
+    };
+    done.unwrap_or_else(|err| {
+        say(format_args!("error: {err:#}"));
+        ExitCode::from(2)
+    })
+}
