@@ -30,6 +30,8 @@ One image gives its ranked classes, several give the best class of each. A bad i
 This is not a diagnosis tool.";
 
 /// Classify images: files, folders, globs, or `-` for standard input.
+// `--json` alone, `--json FILE` and neither are three cases, and clap spells them so.
+#[allow(clippy::option_option)]
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, group(ArgGroup::new("format").args(["json", "jsonl", "csv"])))]
 pub struct Args {
@@ -231,10 +233,9 @@ impl Args {
 
     fn language(&self) -> Language {
         match self.lang {
-            Some(Lang::En) => Language::English,
             Some(Lang::Vi) => Language::Vietnamese,
             None if sys_locale::get_locale().is_some_and(|locale| locale.starts_with("vi")) => Language::Vietnamese,
-            None => Language::English,
+            Some(Lang::En) | None => Language::English,
         }
     }
 }

@@ -97,7 +97,9 @@ impl Axis {
             weights.extend((first..end).map(|x| filter.weight((f64::from(x) - center + 0.5) * (1.0 / stretch))));
             let sum: f64 = weights.iter().sum();
             if sum != 0.0 {
-                weights.iter_mut().for_each(|w| *w /= sum);
+                for weight in &mut weights {
+                    *weight /= sum;
+                }
             }
             axis.push(first, &weights);
         }

@@ -3,6 +3,7 @@ use super::limits::Limits;
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -107,7 +108,11 @@ pub fn sha256_of(stream: &mut (impl Read + Seek)) -> Result<String> {
         }
     }
     stream.rewind()?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::with_capacity(64);
+    for byte in hash.finalize() {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(text)
 }
 
 /// Spreads out what the user named: a folder gives the image files below it, a glob what it matches, both sorted; `-` is standard input.
@@ -175,11 +180,11 @@ fn matches_of(pattern: &Path) -> Result<Vec<Source>> {
     let mut all = Vec::new();
     walk(if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed }, &mut all)
         .with_context(|| format!("`{}`: nothing matches", pattern.display()))?;
-    let matches = |source: &Source| match source {
+    let fits = |source: &Source| match source {
         Source::Path(path) => matcher.is_match(path.strip_prefix(".").unwrap_or(path)),
         Source::Stdin => false,
     };
-    let found: Vec<_> = all.into_iter().filter(matches).collect();
+    let found: Vec<_> = all.into_iter().filter(fits).collect();
     if found.is_empty() {
         bail!("`{}`: no image matches", pattern.display());
     }

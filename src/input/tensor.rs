@@ -6,7 +6,7 @@ use super::resize::{Axis, Filter, Resizer};
 use super::source::Stream;
 use crate::units::Size;
 use anyhow::{Context, Result};
-use ndarray::{Array4, ArrayView3, Axis as Dim, CowArray, Ix3};
+use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -198,33 +198,31 @@ impl Preprocessing {
     }
 
     /// `[H, W, 3]` at the network's size: `pixels` themselves, or on a ground of the pad colour.
-    fn on_canvas(&self, pixels: Vec<u8>, size: Size, placement: &Placement) -> CowArray<'static, u8, Ix3> {
-        let (width, height) = (self.size[1] as usize, self.size[0] as usize);
-        let shape = (size.height as usize, size.width as usize, 3);
-        let picture =
-            ndarray::Array3::from_shape_vec(shape, pixels).expect("the resizer gives every pixel of its size");
-        let Resize::Pad { color, .. } = self.resize else { return picture.into() };
-        let mut canvas = ndarray::Array3::from_shape_fn((height, width, 3), |(_, _, channel)| color[channel]);
+    fn on_canvas(&self, pixels: Vec<u8>, size: Size, placement: &Placement) -> Vec<u8> {
+        let Resize::Pad { color, .. } = self.resize else { return pixels };
+        let [height, width] = self.size.map(|side| side as usize);
+        let mut canvas = color.repeat(height * width);
         let (left, top) = (placement.offset.0 as usize, placement.offset.1 as usize);
-        canvas.slice_mut(ndarray::s![top..top + shape.0, left..left + shape.1, ..]).assign(&picture);
-        canvas.into()
+        for (y, row) in pixels.chunks_exact(size.width as usize * 3).enumerate() {
+            let start = ((top + y) * width + left) * 3;
+            canvas[start..start + row.len()].copy_from_slice(row);
+        }
+        canvas
     }
 
     /// Applies scale, mean and std to RGB pixels `[H, W, 3]`, in float32 and in the order that numpy does it.
-    fn normalise(&self, pixels: &CowArray<'_, u8, Ix3>) -> Array4<f32> {
+    fn normalise(&self, pixels: &[u8]) -> Array4<f32> {
         let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| {
             std::array::from_fn(|value| {
                 (value as f32 * self.scale as f32 - self.mean[channel] as f32) / self.std[channel] as f32
             })
         });
+        let [height, width] = self.size.map(|side| side as usize);
         let source = |channel: usize| if self.color == Color::Bgr { 2 - channel } else { channel };
-        let pixels: ArrayView3<'_, u8> = pixels.view();
-        let (height, width, _) = pixels.dim();
-        let value = |y, x, channel: usize| tables[channel][usize::from(pixels[[y, x, source(channel)]])];
-        let tensor = match self.layout {
-            Layout::Nchw => ndarray::Array3::from_shape_fn((3, height, width), |(c, y, x)| value(y, x, c)),
-            Layout::Nhwc => ndarray::Array3::from_shape_fn((height, width, 3), |(y, x, c)| value(y, x, c)),
-        };
-        tensor.insert_axis(Dim(0))
+        let value = |y, x, channel: usize| tables[channel][usize::from(pixels[(y * width + x) * 3 + source(channel)])];
+        match self.layout {
+            Layout::Nchw => Array4::from_shape_fn((1, 3, height, width), |(_, c, y, x)| value(y, x, c)),
+            Layout::Nhwc => Array4::from_shape_fn((1, height, width, 3), |(_, y, x, c)| value(y, x, c)),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The model card, `model.yaml`: how pictures go in and what comes out. The only place that names serde_yaml, which is archived upstream.
+//! The model card, `model.yaml`: how pictures go in and what comes out. The only place that names `serde_yaml`, which is archived upstream.
 use super::known_keys;
 use crate::input::{Preprocessing, sha256_of};
 use anyhow::{Context, Result, anyhow, bail, ensure};

@@ -39,6 +39,8 @@ impl Session {
         let folder = std::path::absolute(file.path().parent().unwrap_or(Path::new(".")))?;
         let level = if optimised { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
         let builder = ort::session::Session::builder(runtime.environment()).map_err(|e| anyhow!("{e}"))?;
+        // `ort` gives the builder back with the error.
+        #[allow(clippy::result_large_err)]
         let set_up = |builder: SessionBuilder| {
             builder
                 .with_log_level(LogLevel::Fatal)?

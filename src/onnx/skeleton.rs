@@ -27,7 +27,7 @@ pub fn skeleton(file: &Bytes, location: &str) -> Result<Vec<u8>> {
     for field in fields(file)? {
         match field.content {
             Some(graph) if field.number == MODEL_GRAPH => {
-                put(MODEL_GRAPH, &without_weights(&graph, file, location)?, &mut out)
+                put(MODEL_GRAPH, &without_weights(&graph, file, location)?, &mut out);
             }
             _ => out.extend_from_slice(&field.whole),
         }

@@ -14,7 +14,7 @@ pub enum Whole {
     /// BMP and GIF, through `image`.
     Image(Box<dyn ImageDecoder>, Samples),
     /// WebP.
-    Webp(image_webp::WebPDecoder<Reader>),
+    Webp(Box<image_webp::WebPDecoder<Reader>>),
 }
 
 /// Reads the header and checks it against `limits`.
@@ -27,7 +27,7 @@ pub fn open(mut reader: Reader, format: Format, limits: &Limits) -> Result<Opene
                 decoder.exif_metadata()?.map_or(Orientation::UPRIGHT, |block| Orientation::from_exif_block(&block));
             limits.check_frames(u64::from(decoder.num_frames()).max(1))?;
             decoder.set_memory_limit(limits.decode.0 as usize);
-            (header(decoder.dimensions(), orientation), Whole::Webp(decoder))
+            (header(decoder.dimensions(), orientation), Whole::Webp(Box::new(decoder)))
         }
         Format::Gif => {
             limits.check_frames(gif_frames(&mut reader, limits)?)?;
