@@ -144,7 +144,7 @@ impl Preprocessing {
     pub fn read(&self, stream: Stream, limits: &Limits) -> Result<Picture> {
         let begun = Instant::now();
         let opened = decode::open(stream, limits)?;
-        let Header { size, orientation, .. } = opened.header;
+        let Header { size, orientation, format } = opened.header;
         let upright = orientation.upright(size);
         let placement = Placement::of(upright, self);
         // Nearest picks single pixels, which a reduced decode does not have.
@@ -159,7 +159,7 @@ impl Preprocessing {
             started
                 .rows
                 .next_row(&mut row)
-                .with_context(|| format!("row {y} of {} cannot be decoded", started.size.height))?;
+                .with_context(|| format!("{}, row {} of {}", format.unreadable(), y + 1, started.size.height))?;
             let pushed = Instant::now();
             resizer.push(&row);
             preprocess += pushed.elapsed();

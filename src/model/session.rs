@@ -1,5 +1,10 @@
-//! One ONNX Runtime session, set up to take little memory (DESIGN.md, section 4).
+//! One ONNX Runtime session, set up to take little memory.
+//!
+//! Measured on EfficientNetV2S (ONNX Runtime 1.28, 1 thread, peak RSS of the process after 1 and after 60 images): arena and memory
+//! pattern off 167 and **511** MB, because malloc cannot reuse the holes that each run leaves; pattern alone 163 and 170, arena alone
+//! 171 and 176, both 169 and 184; arena alone with [`tune_malloc`] 134 and 137, at the same latency.
 use super::runtime::Runtime;
+use crate::memory::{Phase, tune_malloc};
 use crate::onnx::ModelFile;
 use anyhow::{Context, Result, anyhow};
 use ndarray::Array4;
@@ -48,9 +53,10 @@ impl Session {
                 .with_intra_threads(options.threads)?
                 .with_intra_op_spinning(options.spinning)?
                 .with_memory_pattern(false)?
-                .with_execution_providers([CPU::default().with_arena_allocator(false).build()])?
+                .with_execution_providers([CPU::default().with_arena_allocator(true).build()])?
                 .with_config_entry("session.model_external_initializers_file_folder_path", folder.to_string_lossy())
         };
+        tune_malloc(Phase::Loading);
         let mut builder =
             set_up(builder).map_err(|e: ort::Error<SessionBuilder>| anyhow!("{e}")).with_context(named)?;
         let skeleton = file.skeleton()?;
@@ -58,6 +64,7 @@ impl Session {
             .commit_from_memory(&skeleton)
             .map_err(|e| anyhow!("{}", first_line(&e.to_string())))
             .with_context(named)?;
+        tune_malloc(Phase::Running);
         let input = file.facts().inputs.first().map(|input| input.name.clone()).context("the model has no input")?;
         Ok(Self { inner, input, output: output.to_owned() })
     }

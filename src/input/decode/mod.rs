@@ -10,7 +10,8 @@ use super::limits::Limits;
 use super::orientation::Orientation;
 use super::source::Stream;
 use crate::units::Size;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use std::fmt::Display;
 use std::io::{BufReader, Read, Seek};
 
 /// File formats that are decoded, told by their first bytes, never by the file's name.
@@ -72,12 +73,13 @@ impl Opened {
     /// Starts decoding. `at_least` is the smallest stored size that still serves: a large JPEG is decoded at a reduced scale not below it; `None` asks for every pixel.
     pub fn start(self, at_least: Option<Size>) -> Result<Started> {
         let full = |rows| Started { rows, size: self.header.size, reduction: 1 };
-        match self.decoder {
+        let started = match self.decoder {
             Decoder::Jpeg(jpeg) => jpeg.start(at_least),
             Decoder::Png(png) => png.start().map(full),
             Decoder::Tiff(tiff) => Ok(full(tiff as Box<dyn Rows>)),
             Decoder::Whole(whole) => whole.start().map(full),
-        }
+        };
+        started.with_context(|| self.header.format.unreadable())
     }
 }
 
@@ -91,10 +93,15 @@ pub fn open(stream: Stream, limits: &Limits) -> Result<Opened> {
         Format::Tiff => tiff::open(reader, limits),
         Format::Gif | Format::Webp | Format::Bmp => whole::open(reader, format, limits),
     };
-    opened.with_context(|| format!("not a readable {}", format.name()))
+    opened.with_context(|| format.unreadable())
 }
 
 impl Format {
+    /// What an error about a picture of this format starts with.
+    pub fn unreadable(self) -> String {
+        format!("not a readable {}", self.name())
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "JPEG",
@@ -129,6 +136,15 @@ fn recognise(reader: &mut Reader) -> Result<Format> {
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Format::Tiff,
         _ => bail!("is {}; supported are JPEG, PNG, WebP, BMP, GIF and TIFF", describe(start)),
     })
+}
+
+/// A decoder's own error. Some libraries print the cause and give it as the source too, so only what is printed is kept.
+fn own_words(error: impl Display) -> anyhow::Error {
+    let text = error.to_string();
+    if text.contains("fill whole buffer") || text.to_lowercase().contains("unexpected end of file") {
+        return anyhow!("it is cut short");
+    }
+    anyhow!("{}", text.lines().next().unwrap_or_default())
 }
 
 /// Names what is not an image, so that the message helps.

@@ -1,6 +1,6 @@
 //! PNG by rows; an interlaced one is held whole, within the decode limit.
 use super::pixels::{Samples, narrow, to_rgb};
-use super::{Decoder, Format, Header, Opened, Reader, Rows};
+use super::{Decoder, Format, Header, Opened, Reader, Rows, own_words};
 use crate::input::limits::Limits;
 use crate::input::orientation::Orientation;
 use crate::units::Size;
@@ -19,10 +19,10 @@ pub fn open(reader: Reader, limits: &Limits) -> Result<Opened> {
     decoder.set_transformations(Transformations::EXPAND); // palette, tRNS and 1 to 4 bits to whole samples
     decoder.set_ignore_text_chunk(true);
     decoder.ignore_checksums(false);
-    let info = decoder.read_header_info()?;
+    let info = decoder.read_header_info().map_err(own_words)?;
     let size = Size { width: info.width, height: info.height };
     limits.check_pixels(size)?;
-    let reader = decoder.read_info()?;
+    let reader = decoder.read_info().map_err(own_words)?;
     let info = reader.info();
     limits.check_frames(info.animation_control.map_or(1, |a| a.num_frames.into()))?;
     let orientation =
@@ -48,7 +48,7 @@ impl Png {
             let needed = self.reader.output_buffer_size().context("its size overflows")?;
             self.limits.check_decode(needed as u64, "an interlaced PNG")?;
             let mut pixels = vec![0; needed];
-            self.reader.next_frame(&mut pixels)?;
+            self.reader.next_frame(&mut pixels).map_err(own_words)?;
             Some(pixels)
         } else {
             None
@@ -78,7 +78,7 @@ impl Rows for PngRows {
         let bytes = rgb.len() / 3 * self.samples.count() * if self.wide { 2 } else { 1 };
         let row = match &self.whole {
             Some(pixels) => &pixels[self.next * bytes..(self.next + 1) * bytes],
-            None => self.reader.next_row()?.context("it is cut short")?.data(),
+            None => self.reader.next_row().map_err(own_words)?.context("it is cut short")?.data(),
         };
         self.next += 1;
         if self.wide {
@@ -86,6 +86,9 @@ impl Rows for PngRows {
             to_rgb(self.samples, &self.narrowed, rgb);
         } else {
             to_rgb(self.samples, row, rgb);
+        }
+        if self.whole.is_none() && self.next == self.reader.info().height as usize {
+            self.reader.finish().map_err(own_words)?; // the checksum of the last pixels stands behind them
         }
         Ok(())
     }

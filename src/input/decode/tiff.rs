@@ -1,6 +1,6 @@
 //! TIFF by strips or rows of tiles, so that only one band of the picture is held.
 use super::pixels::{Samples, narrow, to_rgb};
-use super::{Decoder, Format, Header, Opened, Reader, Rows};
+use super::{Decoder, Format, Header, Opened, Reader, Rows, own_words};
 use crate::input::limits::Limits;
 use crate::input::orientation::Orientation;
 use crate::units::Size;
@@ -25,15 +25,15 @@ pub struct Tiff {
 
 /// Reads the first directory and checks it against `limits`.
 pub fn open(reader: Reader, limits: &Limits) -> Result<Opened> {
-    let mut decoder = tiff::decoder::Decoder::new(reader)?;
-    let (width, height) = decoder.dimensions()?;
+    let mut decoder = tiff::decoder::Decoder::new(reader).map_err(own_words)?;
+    let (width, height) = decoder.dimensions().map_err(own_words)?;
     let size = Size { width, height };
     limits.check_pixels(size)?;
     limits.check_frames(pages(&mut decoder, limits)?)?;
-    if decoder.find_tag_unsigned(Tag::PlanarConfiguration)? == Some(2u16) {
+    if decoder.find_tag_unsigned(Tag::PlanarConfiguration).map_err(own_words)? == Some(2u16) {
         bail!("its channels are stored one after the other (planar); save it with interleaved pixels");
     }
-    let color = decoder.colortype()?;
+    let color = decoder.colortype().map_err(own_words)?;
     let samples = match color {
         ColorType::Gray(1 | 2 | 4 | 8 | 16) | ColorType::Palette(8) => Samples::Grey,
         ColorType::GrayA(8 | 16) => Samples::GreyAlpha,
@@ -52,7 +52,8 @@ pub fn open(reader: Reader, limits: &Limits) -> Result<Opened> {
         bail!("its palette does not have 256 colours");
     }
     let orientation = decoder
-        .find_tag_unsigned::<u16>(Tag::Orientation)?
+        .find_tag_unsigned::<u16>(Tag::Orientation)
+        .map_err(own_words)?
         .map_or(Orientation::UPRIGHT, |o| Orientation::from_exif(o.min(255) as u8));
     let (chunk_width, chunk_height) = decoder.chunk_dimensions();
     let chunk = Size { width: chunk_width, height: chunk_height.min(height) };
@@ -76,7 +77,7 @@ fn pages(decoder: &mut tiff::decoder::Decoder<Reader>, limits: &Limits) -> Resul
         if count > u64::from(limits.frames) {
             break;
         }
-        next = decoder.read_directory(pointer)?.next();
+        next = decoder.read_directory(pointer).map_err(own_words)?.next();
     }
     Ok(count)
 }
@@ -103,7 +104,7 @@ impl Tiff {
         for column in 0..across {
             let index = row * across + column;
             let (width, height) = self.decoder.chunk_data_dimensions(index);
-            let bytes = self.decoder.read_chunk(index)?;
+            let bytes = self.decoder.read_chunk(index).map_err(own_words)?;
             let samples = self.eight_bit(bytes, width as usize)?;
             let per_row = width as usize * self.samples.count();
             let left = column as usize * self.chunk.width as usize * 3;

@@ -1,6 +1,6 @@
 //! Formats whose libraries give a picture only as a whole: BMP, GIF (first frame) and WebP (first frame), within the decode limit.
 use super::pixels::{Samples, to_rgb};
-use super::{Decoder, Format, Header, Opened, Reader, Rows};
+use super::{Decoder, Format, Header, Opened, Reader, Rows, own_words};
 use crate::input::limits::Limits;
 use crate::input::orientation::Orientation;
 use crate::units::Size;
@@ -22,20 +22,22 @@ pub fn open(mut reader: Reader, format: Format, limits: &Limits) -> Result<Opene
     let header = |(width, height), orientation| Header { format, size: Size { width, height }, orientation };
     let (header, whole) = match format {
         Format::Webp => {
-            let mut decoder = image_webp::WebPDecoder::new(reader)?;
-            let orientation =
-                decoder.exif_metadata()?.map_or(Orientation::UPRIGHT, |block| Orientation::from_exif_block(&block));
+            let mut decoder = image_webp::WebPDecoder::new(reader).map_err(own_words)?;
+            let orientation = decoder
+                .exif_metadata()
+                .map_err(own_words)?
+                .map_or(Orientation::UPRIGHT, |block| Orientation::from_exif_block(&block));
             limits.check_frames(u64::from(decoder.num_frames()).max(1))?;
             decoder.set_memory_limit(limits.decode.0 as usize);
             (header(decoder.dimensions(), orientation), Whole::Webp(Box::new(decoder)))
         }
         Format::Gif => {
             limits.check_frames(gif_frames(&mut reader, limits)?)?;
-            let decoder = GifDecoder::new(reader)?;
+            let decoder = GifDecoder::new(reader).map_err(own_words)?;
             (header(decoder.dimensions(), Orientation::UPRIGHT), Whole::Image(Box::new(decoder), Samples::Rgba))
         }
         _ => {
-            let decoder = BmpDecoder::new(reader)?;
+            let decoder = BmpDecoder::new(reader).map_err(own_words)?;
             let samples = match decoder.color_type() {
                 ColorType::Rgb8 => Samples::Rgb,
                 ColorType::Rgba8 => Samples::Rgba,
@@ -54,9 +56,9 @@ pub fn open(mut reader: Reader, format: Format, limits: &Limits) -> Result<Opene
 fn gif_frames(reader: &mut Reader, limits: &Limits) -> Result<u64> {
     let mut options = gif::DecodeOptions::new();
     options.skip_frame_decoding(true);
-    let mut decoder = options.read_info(&mut *reader)?;
+    let mut decoder = options.read_info(&mut *reader).map_err(own_words)?;
     let mut count = 0;
-    while count <= u64::from(limits.frames) && decoder.next_frame_info()?.is_some() {
+    while count <= u64::from(limits.frames) && decoder.next_frame_info().map_err(own_words)?.is_some() {
         count += 1;
     }
     drop(decoder);
@@ -73,12 +75,12 @@ impl Whole {
         let (pixels, samples) = match self {
             Self::Image(decoder, samples) => {
                 let mut pixels = vec![0; usize::try_from(decoder.total_bytes())?];
-                decoder.read_image(&mut pixels)?;
+                decoder.read_image(&mut pixels).map_err(own_words)?;
                 (pixels, samples)
             }
             Self::Webp(mut decoder) => {
                 let mut pixels = vec![0; decoder.output_buffer_size().context("its size overflows")?];
-                decoder.read_image(&mut pixels)?;
+                decoder.read_image(&mut pixels).map_err(own_words)?;
                 (pixels, if decoder.has_alpha() { Samples::Rgba } else { Samples::Rgb })
             }
         };
