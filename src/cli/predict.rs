@@ -68,13 +68,13 @@ pub struct Args {
     /// Threads for the network; by the CPU quota if left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Refuse larger files.
+    /// Refuse larger files [default: 256MB].
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     max_bytes: Option<Bytes>,
-    /// Refuse images with more pixels, by their header.
+    /// Refuse images with more pixels, by their header [default: 100000000].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_pixels: Option<u64>,
-    /// Refuse animations and documents with more frames or pages; the first is used.
+    /// Refuse animations and documents with more frames or pages; the first is used [default: 1000].
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_frames: Option<u32>,
     /// Memory for decoding what cannot be decoded by rows; a quarter of the memory limit if left out.

@@ -3,7 +3,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 /// Keys by place; `[]` stands for any element of a list.
-const KNOWN: [(&str, &[&str]); 12] = [
+const KNOWN: [(&str, &[&str]); 11] = [
     ("", &["card", "name", "model", "input", "output", "labels", "explain", "threshold", "about", "bundle"]),
     ("model", &["file", "sha256"]),
     ("input", &["layout", "size", "color", "resize", "scale", "mean", "std"]),
@@ -12,7 +12,6 @@ const KNOWN: [(&str, &[&str]); 12] = [
     ("labels[]", &["id", "en", "vi"]),
     ("explain", &["layer"]),
     ("about", &["source", "licence", "data", "accuracy", "notice"]),
-    ("about.accuracy", &["top1", "balanced", "images"]),
     ("bundle", &["mode", "source_sha256", "calibration_sha256", "weights", "forms"]),
     ("bundle.weights", &["file", "bytes", "sha256"]),
     ("bundle.forms[]", &["file", "task", "layer", "cpu", "level", "runtime"]),
