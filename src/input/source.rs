@@ -167,26 +167,19 @@ fn walk(folder: &Path, found: &mut Vec<Source>) -> Result<()> {
     Ok(())
 }
 
-/// Files that match a glob which the shell left alone: quoted, or on a system whose shell does not spread it.
+/// Files that match a glob which the shell left alone: quoted, or on a system whose shell does not spread it. Sorted.
 fn matches_of(pattern: &Path) -> Result<Vec<Source>> {
-    let matcher = globset::GlobBuilder::new(&pattern.to_string_lossy())
-        .literal_separator(true)
-        .build()
-        .with_context(|| format!("`{}`: not a valid glob", pattern.display()))?
-        .compile_matcher();
-    // The search starts at the deepest folder that is named without a glob character.
-    let fixed: PathBuf =
-        pattern.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '['])).collect();
-    let mut all = Vec::new();
-    walk(if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed }, &mut all)
-        .with_context(|| format!("`{}`: nothing matches", pattern.display()))?;
-    let fits = |source: &Source| match source {
-        Source::Path(path) => matcher.is_match(path.strip_prefix(".").unwrap_or(path)),
-        Source::Stdin => false,
-    };
-    let found: Vec<_> = all.into_iter().filter(fits).collect();
+    let named = || format!("`{}`", pattern.display());
+    let matches = glob::glob(&pattern.to_string_lossy()).with_context(|| format!("{}: not a valid glob", named()))?;
+    let mut found = Vec::new();
+    for path in matches {
+        let path = path.with_context(|| format!("{}: a folder cannot be read", named()))?;
+        if has_image_ending(&path) && !path.is_dir() {
+            found.push(Source::Path(path));
+        }
+    }
     if found.is_empty() {
-        bail!("`{}`: no image matches", pattern.display());
+        bail!("{}: no image matches", named());
     }
     Ok(found)
 }
