@@ -4,6 +4,7 @@
 
 mod ci;
 mod demo;
+mod fixtures;
 mod say;
 mod setup;
 mod test;
@@ -32,6 +33,12 @@ enum Chore {
     Demo,
     /// Set up and run all tests
     Test(test::Args),
+    /// Draw the test images below `fixtures/`, or check that they are what would be drawn
+    Fixtures {
+        /// Only compare
+        #[arg(long)]
+        check: bool,
+    },
     /// Run every check that a change must pass: fmt, clippy, test, doc
     Ci,
 }
@@ -41,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Setup => setup::run(),
         Chore::Demo => demo::run(),
         Chore::Test(args) => test::run(&args),
+        Chore::Fixtures { check } => fixtures::run(&workspace::root(), check).map(|()| ExitCode::SUCCESS),
         Chore::Ci => ci::run(),
     };
     done.unwrap_or_else(|err| {
