@@ -3,6 +3,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use ort::environment::Environment;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The version that `cargo xtask setup` brings and that every figure was measured with.
 const PINNED: &str = "1.28.0";
@@ -11,16 +12,26 @@ const SETUP_FOLDER: &str = ".onnxruntime";
 /// Says where the library is; wins over every other place.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// The loaded runtime.
-#[derive(Debug)]
+/// The loaded runtime; clones share it.
+#[derive(Clone, Debug)]
 pub struct Runtime {
     environment: Environment,
     version: String,
 }
 
 impl Runtime {
-    /// Finds and loads the library, once a process; telemetry is turned off before anything else happens.
+    /// Finds and loads the library, once a process, however many models are started; telemetry is turned off before anything else happens.
     pub fn load() -> Result<Self> {
+        // The runtime has one environment a process and `ort` refuses to make a second one, even after the first has ended.
+        static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*loaded {
+            Some(runtime) => Ok(runtime.clone()),
+            None => Ok(loaded.insert(Self::load_first()?).clone()),
+        }
+    }
+
+    fn load_first() -> Result<Self> {
         let path = find()?;
         let advice = || {
             format!(
@@ -29,7 +40,10 @@ impl Runtime {
             )
         };
         let environment = ort::init_from(&path)
-            .map_err(|e| anyhow!("{e}"))
+            .map_err(|e| match e {
+                ort::LoadDynamicError::Dlopen { error, .. } => anyhow::Error::new(error), // its source says what was wrong
+                other => anyhow!("{other}"),
+            })
             .and_then(|e| e.with_name("dermai").with_telemetry(false).build().map_err(|e| anyhow!("{e}")));
         let environment = environment.with_context(advice)?;
         let version = version(&path).with_context(advice)?;

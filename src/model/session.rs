@@ -12,7 +12,6 @@ use ort::ep::CPU;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
-use std::path::Path;
 
 /// How a session runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +40,6 @@ impl Session {
         options: &SessionOptions,
     ) -> Result<Self> {
         let named = || format!("ONNX Runtime {} cannot run `{}`", runtime.version(), file.path().display());
-        let folder = std::path::absolute(file.path().parent().unwrap_or(Path::new(".")))?;
         let level = if optimised { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
         let builder = ort::session::Session::builder(runtime.environment()).map_err(|e| anyhow!("{e}"))?;
         // `ort` gives the builder back with the error.
@@ -54,7 +52,10 @@ impl Session {
                 .with_intra_op_spinning(options.spinning)?
                 .with_memory_pattern(false)?
                 .with_execution_providers([CPU::default().with_arena_allocator(true).build()])?
-                .with_config_entry("session.model_external_initializers_file_folder_path", folder.to_string_lossy())
+                .with_config_entry(
+                    "session.model_external_initializers_file_folder_path",
+                    file.folder().to_string_lossy(),
+                )
         };
         tune_malloc(Phase::Loading);
         let mut builder =

@@ -15,7 +15,7 @@ pub struct Facts {
     pub outputs: Vec<Tensor>,
     /// `metadata_props`.
     pub metadata: BTreeMap<String, String>,
-    /// For each output, the operator that computes it.
+    /// For each output, the operator that computes it, before whatever only moves or converts values.
     pub output_ops: BTreeMap<String, String>,
     /// Operators on the way from the first input, up to the first that is neither layout nor type: tells preprocessing inside the graph.
     pub first_op: Option<String>,
@@ -112,13 +112,27 @@ impl Facts {
         let weights: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
         let inputs: Vec<_> = graph.input.iter().filter(|i| !weights.contains(i.name.as_str())).map(tensor).collect();
         let outputs: Vec<_> = graph.output.iter().map(tensor).collect();
-        let producer =
-            |name: &str| graph.node.iter().find(|n| n.output.iter().any(|o| o == name)).map(|n| n.op_type.clone());
-        let output_ops = outputs.iter().filter_map(|o| Some((o.name.clone(), producer(&o.name)?))).collect();
+        let output_ops = outputs.iter().filter_map(|o| Some((o.name.clone(), last_op(&graph, &o.name)?))).collect();
         let first_op = inputs.first().and_then(|input| first_op(&graph, &input.name));
         let metadata = model.metadata_props.into_iter().map(|entry| (entry.key, entry.value)).collect();
         Ok(Self { opset, inputs, outputs, metadata, output_ops, first_op })
     }
+}
+
+/// Operators that only move or convert values.
+const MOVES: [&str; 7] = ["Transpose", "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"];
+
+/// Follows an output back through what only moves or converts it.
+fn last_op(graph: &GraphProto, output: &str) -> Option<String> {
+    let mut at = output;
+    for _ in 0..graph.node.len() {
+        let node = graph.node.iter().find(|n| n.output.iter().any(|o| o == at))?;
+        if !MOVES.contains(&node.op_type.as_str()) {
+            return Some(node.op_type.clone());
+        }
+        at = node.input.first()?;
+    }
+    None
 }
 
 /// Follows the input through what only moves or converts it.
@@ -126,7 +140,7 @@ fn first_op(graph: &GraphProto, input: &str) -> Option<String> {
     let mut at = input.to_owned();
     for _ in 0..graph.node.len() {
         let node = graph.node.iter().find(|n| n.input.contains(&at))?;
-        if !matches!(node.op_type.as_str(), "Transpose" | "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze") {
+        if !MOVES.contains(&node.op_type.as_str()) {
             return Some(node.op_type.clone());
         }
         at = node.output.first()?.clone();

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct ModelFile {
     path: PathBuf,
+    /// Where it really lies: the runtime refuses weights that it reaches through a link.
+    real: PathBuf,
     bytes: Bytes,
     facts: Facts,
 }
@@ -35,7 +37,8 @@ impl ModelFile {
         let model = ModelProto::decode(bytes.clone())
             .with_context(|| format!("`{}` is not an ONNX model, or is cut short", path.display()))?;
         let facts = Facts::of(model).with_context(|| format!("`{}` is not an ONNX model", path.display()))?;
-        Ok(Self { path: path.to_owned(), bytes, facts })
+        let real = path.canonicalize().with_context(named)?;
+        Ok(Self { path: path.to_owned(), real, bytes, facts })
     }
 
     /// Where it lies.
@@ -48,9 +51,14 @@ impl ModelFile {
         &self.facts
     }
 
-    /// The model without its weights, which stay ranges of the file's own name; to be loaded with the file's folder as the place of external data.
+    /// The folder that [`ModelFile::skeleton`] has to be loaded with as the place of external data.
+    pub fn folder(&self) -> &Path {
+        self.real.parent().unwrap_or(Path::new("."))
+    }
+
+    /// The model without its weights, which stay ranges of the file's own name.
     pub fn skeleton(&self) -> Result<Vec<u8>> {
-        let name = self.path.file_name().and_then(|name| name.to_str());
+        let name = self.real.file_name().and_then(|name| name.to_str());
         let name =
             name.with_context(|| format!("`{}`: the file's name is not valid UTF-8; rename it", self.path.display()))?;
         skeleton(&self.bytes, name).with_context(|| format!("`{}`", self.path.display()))
