@@ -86,8 +86,6 @@ pub trait Progress {
     fn start(&mut self, what: &str, total: u64);
     /// One more step is done.
     fn step(&mut self);
-    /// A line for the user that must not be torn by the bar.
-    fn note(&mut self, line: &str);
     /// The work is over.
     fn finish(&mut self);
 }
@@ -95,7 +93,6 @@ pub trait Progress {
 impl Progress for () {
     fn start(&mut self, _what: &str, _total: u64) {}
     fn step(&mut self) {}
-    fn note(&mut self, _line: &str) {}
     fn finish(&mut self) {}
 }
 

@@ -14,7 +14,7 @@ pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
 pub use runtime::{Runtime, cpu_class};
 pub use session::SessionOptions;
 
-use crate::input::{Layout, sha256_of};
+use crate::input::sha256_of;
 use crate::onnx::ModelFile;
 use anyhow::{Context, Result, bail};
 use ndarray::Array4;
@@ -150,10 +150,5 @@ impl Model {
     pub fn probabilities(&mut self, tensor: &Array4<f32>) -> Result<Vec<f32>> {
         let values = self.session.run(tensor)?;
         output::probabilities(&values, &self.card, self.session.output())
-    }
-
-    /// Order of the axes that [`Model::probabilities`] takes.
-    pub fn layout(&self) -> Layout {
-        self.card.input.layout
     }
 }

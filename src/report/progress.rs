@@ -21,12 +21,6 @@ impl Progress for Terminal {
         }
     }
 
-    fn note(&mut self, line: &str) {
-        if let Some(bar) = &self.bar {
-            bar.println(line);
-        }
-    }
-
     fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
