@@ -13,5 +13,5 @@ pub use decode::{Format, Header};
 pub use limits::Limits;
 pub use orientation::Orientation;
 pub use resize::{Axis, Filter, Resizer};
-pub use source::{Source, expand, sha256_of};
+pub use source::{Source, Stream, expand, sha256_of};
 pub use tensor::{Color, Layout, Picture, Preprocessing, Resize};
