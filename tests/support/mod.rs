@@ -1,0 +1,5 @@
+//! What the tests share.
+pub mod figures;
+pub mod npz;
+pub mod pictures;
+pub mod shared;
