@@ -1,1 +1,5 @@
 //! t
+#![allow(missing_docs)]
+mod parity;
+mod pixels;
+mod support;

@@ -21,8 +21,7 @@ impl Npz {
 
     /// Names of the arrays, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            self.zip.file_names().map(|n| n.strip_suffix(".npy").unwrap_or(n).to_owned()).collect();
+        let mut names: Vec<_> = self.zip.file_names().map(|n| n.strip_suffix(".npy").unwrap_or(n).to_owned()).collect();
         names.sort();
         names
     }
@@ -33,14 +32,16 @@ impl Npz {
 
     /// An array of numbers.
     pub fn array<T: ReadableElement>(&mut self, name: &str) -> ArrayD<T> {
-        let member = self.zip.by_name(&format!("{name}.npy")).unwrap_or_else(|e| panic!("`{}`: `{name}`: {e}", self.name));
+        let member =
+            self.zip.by_name(&format!("{name}.npy")).unwrap_or_else(|e| panic!("`{}`: `{name}`: {e}", self.name));
         ArrayD::read_npy(member).unwrap_or_else(|e| panic!("`{}`: `{name}`: {e}", self.name))
     }
 
     /// A list of texts, `<U…`: each takes the same number of UTF-32 characters, filled up with zeros.
     pub fn texts(&mut self, name: &str) -> Vec<String> {
         let mut bytes = Vec::new();
-        let mut member = self.zip.by_name(&format!("{name}.npy")).unwrap_or_else(|e| panic!("`{}`: `{name}`: {e}", self.name));
+        let mut member =
+            self.zip.by_name(&format!("{name}.npy")).unwrap_or_else(|e| panic!("`{}`: `{name}`: {e}", self.name));
         member.read_to_end(&mut bytes).unwrap_or_else(|e| panic!("`{}`: `{name}`: {e}", self.name));
         parse_texts(&bytes).unwrap_or_else(|| panic!("`{}`: `{name}` is not a list of texts", self.name))
     }

@@ -8,7 +8,8 @@ pub fn root() -> &'static Path {
 
 /// `shared` beside the checkout or a folder above it (a worktree lies deeper); none: the tests that need it say so and pass.
 pub fn shared() -> Option<PathBuf> {
-    let found = root().ancestors().skip(1).map(|folder| folder.join("shared")).find(|folder| folder.join("models").is_dir());
+    let found =
+        root().ancestors().skip(1).map(|folder| folder.join("shared")).find(|folder| folder.join("models").is_dir());
     if found.is_none() {
         #[allow(clippy::print_stderr)]
         {
