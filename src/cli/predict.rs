@@ -228,6 +228,7 @@ impl Args {
             pixels: self.max_pixels.unwrap_or(usual.pixels),
             frames: self.max_frames.unwrap_or(usual.frames),
             decode: self.max_decode.unwrap_or(usual.decode),
+            full_decode: usual.full_decode,
         }
     }
 

@@ -13,12 +13,23 @@ pub struct Limits {
     pub frames: u32,
     /// Memory for the decoder's own buffers: progressive JPEGs, interlaced PNGs, and formats that cannot be read by rows.
     pub decode: Bytes,
+    /// JPEGs of up to this many pixels are decoded in full, larger ones at a reduced scale where that serves.
+    pub full_decode: u64,
 }
+
+/// Exactness is worth more than the time it takes to decode in full (12 megapixels: 56 ms).
+const FULL_DECODE: u64 = 16_000_000;
 
 impl Limits {
     /// The limits for a process that may use `budget` of memory: a quarter of it for a decoder.
     pub const fn within(budget: Bytes) -> Self {
-        Self { file: Bytes::mb(256), pixels: 100_000_000, frames: 1000, decode: Bytes(budget.0 / 4) }
+        Self {
+            file: Bytes::mb(256),
+            pixels: 100_000_000,
+            frames: 1000,
+            decode: Bytes(budget.0 / 4),
+            full_decode: FULL_DECODE,
+        }
     }
 
     /// An error when the file is longer than allowed.

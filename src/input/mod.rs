@@ -12,6 +12,6 @@ mod tensor;
 pub use decode::{Format, Header};
 pub use limits::Limits;
 pub use orientation::Orientation;
-pub use resize::{Axis, Filter, Resizer};
-pub use source::{Source, expand, sha256_of};
+pub use resize::{Axis, Filter, Order, Resizer};
+pub use source::{Source, Stream, expand, sha256_of};
 pub use tensor::{Color, Layout, Picture, Preprocessing, Resize};

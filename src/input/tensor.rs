@@ -2,7 +2,7 @@
 use super::decode::{self, Header};
 use super::limits::Limits;
 use super::orientation::Orientation;
-use super::resize::{Axis, Filter, Resizer};
+use super::resize::{Axis, Filter, Order, Resizer};
 use super::source::Stream;
 use crate::units::Size;
 use anyhow::{Context, Result};
@@ -152,7 +152,9 @@ impl Preprocessing {
         let at_least = (self.resize.filter() != Filter::Nearest).then(|| orientation.upright(twice));
         let mut started = opened.start(at_least)?;
         let (across, down) = self.axes(&placement, orientation, size, &started);
-        let mut resizer = Resizer::new(across, down);
+        let order = Order::of_pillow(upright, placement.scaled);
+        let order = if orientation.is_transposed() { order.transposed() } else { order };
+        let mut resizer = Resizer::new(started.size.width, across, down, order);
         let mut row = vec![0; started.size.width as usize * 3];
         let mut preprocess = Duration::ZERO;
         for y in 0..started.size.height {

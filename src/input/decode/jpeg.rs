@@ -11,13 +11,11 @@ use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// Pictures up to this many pixels are decoded in full: exactness is worth more than the time it takes (12 megapixels: 56 ms).
-const FULL_UP_TO: u64 = 16_000_000;
-
 /// A JPEG whose markers have been read.
 pub struct Jpeg {
     reader: Reader,
     markers: jpeg_header::Markers,
+    full_decode: u64,
 }
 
 /// Reads the markers and checks them against `limits`.
@@ -26,13 +24,16 @@ pub fn open(mut reader: Reader, limits: &Limits) -> Result<Opened> {
     limits.check_pixels(markers.size)?;
     limits.check_decode(markers.coefficients, "a progressive or multi-scan JPEG")?;
     let header = Header { format: Format::Jpeg, size: markers.size, orientation: markers.orientation };
-    Ok(Opened { header, decoder: Decoder::Jpeg(Box::new(Jpeg { reader, markers })) })
+    let jpeg = Jpeg { reader, markers, full_decode: limits.full_decode };
+    Ok(Opened { header, decoder: Decoder::Jpeg(Box::new(jpeg)) })
 }
 
 impl Jpeg {
     /// Starts libjpeg, at a reduced DCT scale when the picture is large and `at_least` allows it.
     pub fn start(self, at_least: Option<Size>) -> Result<Started> {
-        let reduction = at_least.map_or(1, |least| reduction(self.markers.size, least));
+        let reduction = at_least
+            .filter(|_| self.markers.size.pixels() > self.full_decode)
+            .map_or(1, |least| reduction(self.markers.size, least));
         let ended = Rc::new(Cell::new(false));
         let reader = Watched { inner: self.reader, ended: Rc::clone(&ended) };
         let (adobe, orders) = (self.markers.adobe, [ColorSpace::JCS_CMYK, ColorSpace::JCS_YCCK]);
@@ -57,11 +58,8 @@ impl Jpeg {
     }
 }
 
-/// The strongest reduction that leaves both axes at or above `least`; 1 for pictures small enough to be decoded in full.
+/// The strongest reduction that leaves both axes at or above `least`.
 fn reduction(size: Size, least: Size) -> u32 {
-    if size.pixels() <= FULL_UP_TO {
-        return 1;
-    }
     let serves = |by: &u32| size.width / by >= least.width && size.height / by >= least.height;
     [8, 4, 2].into_iter().find(serves).unwrap_or(1)
 }

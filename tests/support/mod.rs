@@ -1,0 +1,6 @@
+//! What the tests share.
+pub mod figures;
+pub mod jpegs;
+pub mod npz;
+pub mod pictures;
+pub mod shared;
