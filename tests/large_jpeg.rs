@@ -82,11 +82,12 @@ fn write_jpeg(path: &Path, size: Size, kind: Kind) {
     jpegs::jpeg(size, kind, file, jpegs::texture(size)).into_inner().expect("written");
 }
 
+type Write = fn(&Path);
+
 #[test]
 fn a_48_megapixel_picture_is_decoded_in_24_mb() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("photo"); // told by its content
-    type Write = fn(&Path);
     let kinds: [(&str, Write); 3] = [
         ("JPEG 4:2:0", |path| write_jpeg(path, PHOTO_48, BASELINE)),
         ("JPEG 4:4:4", |path| write_jpeg(path, PHOTO_48, Kind { halved: false, ..BASELINE })),
@@ -230,7 +231,7 @@ fn enlarged(path: &Path, grain: u16) -> Vec<u8> {
         let noise = &noise[(y as usize * 7919) % (1 << 15)..];
         let source = &pixels[y as usize * row.len()..][..row.len()];
         for ((to, &from), &noise) in row.iter_mut().zip(source).zip(noise) {
-            *to = (i32::from(from) + (i32::from(noise) * i32::from(grain) >> 8) - i32::from(grain / 2)).clamp(0, 255)
+            *to = (i32::from(from) + ((i32::from(noise) * i32::from(grain)) >> 8) - i32::from(grain / 2)).clamp(0, 255)
                 as u8;
         }
     })

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
-/// Same tensor, another framework or another class of CPU: rounding adds up over a network's layers (k_mnv2_224, whose logits are spread
+/// Same tensor, another framework or another class of CPU: rounding adds up over a network's layers (`k_mnv2_224`, whose logits are spread
 /// wide, differs by 4e-5 between TensorFlow and ONNX Runtime themselves).
 const SAME_TENSOR: f64 = 1e-4;
 /// Same tensor, same runtime: only the class of CPU may differ from the one where the goldens were written.

@@ -77,7 +77,7 @@ fn every_format_decodes_to_pillow_s_pixels() {
         let difference = match name.as_str() {
             "webp-animated.webp" => &mut animated,
             "webp-lossy.webp" => &mut lossy,
-            jpeg if jpeg.ends_with(".jpg") => &mut lossy,
+            jpeg if image(jpeg).extension().is_some_and(|e| e == "jpg") => &mut lossy,
             _ => &mut lossless,
         };
         difference.add(&ours, &theirs.into_raw_vec_and_offset().0, &name);
