@@ -1,0 +1,1 @@
+//! The methods, one small file each, which supplies only its weights; here is what they share.
