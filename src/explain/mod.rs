@@ -2,7 +2,16 @@
 //!
 //! Invariants: prints nothing; every map that is not zero comes from the network that answered; an operator without a backward rule is an
 //! error, never a wrong map.
+pub mod backward;
 pub mod cam;
+mod channels;
+mod explainer;
+mod layers;
+mod score;
+
+pub use explainer::{Explained, Explainer, Question, Reading};
+pub use layers::{Layer, Layers};
+pub use score::{Head, Score};
 
 use anyhow::Result;
 use ndarray::{Array2, Array3, Array4};

@@ -122,7 +122,7 @@ impl Facts {
 }
 
 /// Operators that only move or convert values.
-const MOVES: [&str; 7] = ["Transpose", "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"];
+pub const MOVES: [&str; 7] = ["Transpose", "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"];
 
 /// Follows an output back through what only moves or converts it.
 fn last_op(graph: &GraphProto, output: &str) -> Option<String> {

@@ -13,10 +13,10 @@ mod skeleton;
 mod wire;
 
 pub use constant::{Constant, Numbers};
-pub use facts::{Dim, ElementType, Facts, Tensor};
+pub use facts::{Dim, ElementType, Facts, MOVES, Tensor};
 pub use file::ModelFile;
 pub use graph::Graph;
 pub use node::{Node, Value};
 pub use patch::{Patch, Port};
 pub use proto::TensorProto;
-pub use shape::{Shapes, infer};
+pub use shape::{Shapes, WindowAxis, infer, permutation, place, reduced_axes, slice, windows};

@@ -7,7 +7,7 @@ mod values;
 mod window;
 
 pub use rules::{permutation, reduced_axes, slice};
-pub use window::{Axis, windows};
+pub use window::{WindowAxis, windows};
 
 use super::constant::Constant;
 use super::graph::Graph;
@@ -120,7 +120,7 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 /// A possibly negative axis number as a place among `rank` axes.
-pub fn axis(number: i64, rank: usize) -> Option<usize> {
+pub fn place(number: i64, rank: usize) -> Option<usize> {
     let number = if number < 0 { number + rank as i64 } else { number };
     usize::try_from(number).ok().filter(|&at| at < rank.max(1))
 }

@@ -1,10 +1,11 @@
 //! Output shapes, operator by operator, in the words of the ONNX specification (Operators.md).
 use super::window::windows;
-use super::{Shapes, axis, broadcast};
+use super::{Shapes, broadcast, place};
 use crate::onnx::graph::Graph;
 use crate::onnx::node::Node;
 
 /// The shapes of a node's outputs; `None` when they do not follow from what is known.
+#[allow(clippy::too_many_lines)] // one table
 pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<Vec<usize>>> {
     if !node.is_standard() {
         return same_as_first(node, shapes).filter(|_| node.op_type == "Gelu");
@@ -51,7 +52,7 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
         "Flatten" => {
             let x = input(0)?;
             let number = node.int("axis").unwrap_or(1);
-            let at = if number == x.len() as i64 { x.len() } else { axis(number, x.len())? };
+            let at = if number == x.len() as i64 { x.len() } else { place(number, x.len())? };
             vec![vec![x[..at].iter().product(), x[at..].iter().product()]]
         }
         "Transpose" => {
@@ -64,7 +65,7 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
         }
         "Concat" => {
             let mut out = input(0)?.to_vec();
-            let at = axis(node.int("axis")?, out.len())?;
+            let at = place(node.int("axis")?, out.len())?;
             out[at] = (0..node.input.len()).map(|i| input(i).and_then(|s| s.get(at))).sum::<Option<usize>>()?;
             vec![out]
         }
@@ -72,7 +73,7 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
         "Slice" => vec![slice(graph, node, shapes)?.iter().map(Vec::len).collect()],
         "Gather" => {
             let (x, index) = (input(0)?, input(1)?);
-            let at = axis(node.int("axis").unwrap_or(0), x.len())?;
+            let at = place(node.int("axis").unwrap_or(0), x.len())?;
             vec![[&x[..at], index, &x[at + 1..]].concat()]
         }
         "Expand" => {
@@ -84,7 +85,7 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
             let pads = node.ints("pads").map(<[i64]>::to_vec).or_else(|| ints(1))?;
             let x = input(0)?;
             let axes: Vec<usize> = match ints(3) {
-                Some(axes) => axes.iter().map(|&a| axis(a, x.len())).collect::<Option<_>>()?,
+                Some(axes) => axes.iter().map(|&a| place(a, x.len())).collect::<Option<_>>()?,
                 None => (0..x.len()).collect(),
             };
             let mut out: Vec<i64> = x.iter().map(|&d| d as i64).collect();
@@ -107,7 +108,7 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
         }
         "ArgMax" | "ArgMin" => {
             let mut out = input(0)?.to_vec();
-            let at = axis(node.int("axis").unwrap_or(0), out.len())?;
+            let at = place(node.int("axis").unwrap_or(0), out.len())?;
             if node.int("keepdims") == Some(0) {
                 out.remove(at);
             } else {
@@ -126,9 +127,11 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
             }]
         }
         "ConstantOfShape" => vec![ints(0)?.iter().map(|&d| d as usize).collect()],
-        "ScatterND" | "ScatterElements" | "CumSum" | "Trilu" => vec![input(0)?.to_vec()],
         "Einsum" => vec![einsum(node, shapes)?],
-        "BatchNormalization" | "LayerNormalization" | "Dropout" => vec![input(0)?.to_vec()],
+        "BatchNormalization" | "LayerNormalization" | "Dropout" | "ScatterND" | "ScatterElements" | "CumSum"
+        | "Trilu" => {
+            vec![input(0)?.to_vec()]
+        }
         _ => return same_as_first(node, shapes).filter(|_| is_elementwise(&node.op_type)),
     };
     Some(shape)
@@ -206,7 +209,7 @@ pub fn reduced_axes(node: &Node, shapes: &Shapes, rank: usize) -> Option<Vec<usi
         let none = node.int("noop_with_empty_axes") == Some(1);
         return Some(if none { vec![] } else { (0..rank).collect() });
     }
-    axes.iter().map(|&a| axis(a, rank)).collect()
+    axes.iter().map(|&a| place(a, rank)).collect()
 }
 
 /// Where each output axis of a Transpose comes from.
@@ -256,19 +259,19 @@ fn squeeze(adds: bool, x: &[usize], axes: Option<Vec<i64>>) -> Option<Vec<usize>
     if adds {
         let axes = axes?;
         let rank = x.len() + axes.len();
-        let axes: Vec<_> = axes.iter().map(|&a| axis(a, rank)).collect::<Option<_>>()?;
+        let axes: Vec<_> = axes.iter().map(|&a| place(a, rank)).collect::<Option<_>>()?;
         let mut rest = x.iter();
         return (0..rank).map(|i| if axes.contains(&i) { Some(1) } else { rest.next().copied() }).collect();
     }
     let gone: Vec<usize> = match axes {
-        Some(axes) => axes.iter().map(|&a| axis(a, x.len())).collect::<Option<_>>()?,
+        Some(axes) => axes.iter().map(|&a| place(a, x.len())).collect::<Option<_>>()?,
         None => (0..x.len()).filter(|&i| x[i] == 1).collect(),
     };
     Some(x.iter().enumerate().filter(|(i, _)| !gone.contains(i)).map(|(_, &d)| d).collect())
 }
 
 fn split(graph: &Graph, node: &Node, x: &[usize], sizes: Option<Vec<i64>>) -> Option<Vec<Vec<usize>>> {
-    let at = axis(node.int("axis").unwrap_or(0), x.len())?;
+    let at = place(node.int("axis").unwrap_or(0), x.len())?;
     let sizes = split_sizes(graph, node, x[at], sizes)?;
     let part = |n: usize| {
         let mut out = x.to_vec();
@@ -304,25 +307,20 @@ pub fn slice(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<Vec<usiz
     let steps = if node.given(4).is_some() { list("steps", 4)? } else { vec![1; starts.len()] };
     let mut taken: Vec<Vec<usize>> = x.iter().map(|&d| (0..d).collect()).collect();
     for (i, &number) in axes.iter().enumerate() {
-        let at = axis(number, x.len())?;
+        let at = place(number, x.len())?;
         let (length, step) = (x[at] as i64, *steps.get(i)?);
         let from_end = |v: i64| if v < 0 { v.saturating_add(length) } else { v };
         let (start, end) = (from_end(*starts.get(i)?), from_end(*ends.get(i)?));
+        // Steps forward stop at `end`, steps back too; both are clamped as the specification says.
+        let (mut p, end) = match step {
+            0 => return None,
+            1.. => (start.clamp(0, length), end.clamp(0, length)),
+            _ => (start.clamp(-1, length - 1), end.clamp(-1, length - 1)),
+        };
         let mut positions = Vec::new();
-        if step > 0 {
-            let (mut p, end) = (start.clamp(0, length), end.clamp(0, length));
-            while p < end {
-                positions.push(p as usize);
-                p = p.saturating_add(step);
-            }
-        } else if step < 0 {
-            let (mut p, end) = (start.clamp(-1, length - 1), end.clamp(-1, length - 1));
-            while p > end {
-                positions.push(p as usize);
-                p = p.saturating_add(step);
-            }
-        } else {
-            return None;
+        while (step > 0 && p < end) || (step < 0 && p > end) {
+            positions.push(p as usize);
+            p = p.saturating_add(step);
         }
         taken[at] = positions;
     }
@@ -358,7 +356,7 @@ fn conv_transpose(node: &Node, x: &[usize], w: &[usize]) -> Option<Vec<usize>> {
 fn resize(node: &Node, x: &[usize], shapes: &Shapes) -> Option<Vec<usize>> {
     let value = |at: usize| node.given(at).and_then(|name| shapes.value(name)).filter(|v| !v.is_empty());
     let axes: Vec<usize> = match node.ints("axes") {
-        Some(axes) => axes.iter().map(|&a| axis(a, x.len())).collect::<Option<_>>()?,
+        Some(axes) => axes.iter().map(|&a| place(a, x.len())).collect::<Option<_>>()?,
         None => (0..x.len()).collect(),
     };
     let mut out = x.to_vec();

@@ -1,6 +1,6 @@
 //! Values that follow from shapes and constants: what exporters compute to reshape, slice and pad, evaluated as the runtime would.
 use super::rules::{permutation, slice};
-use super::{Shapes, axis, broadcast};
+use super::{Shapes, broadcast, place};
 use crate::onnx::constant::{Constant, Numbers};
 use crate::onnx::graph::Graph;
 use crate::onnx::node::Node;
@@ -24,7 +24,7 @@ pub fn compute(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Constant> 
         }
         "Size" => Some(scalar(shapes.get(node.given(0)?)?.iter().product::<usize>() as i64)),
         "Identity" => value(0).cloned(),
-        "Cast" => cast(value(0)?, node.int("to")?),
+        "Cast" => Some(cast(value(0)?, node.int("to")?)),
         "Unsqueeze" | "Squeeze" | "Reshape" | "Flatten" => {
             let shape = super::rules::output_shapes(graph, node, shapes)?.pop()?;
             Some(Constant { shape, values: value(0)?.values.clone() })
@@ -32,7 +32,7 @@ pub fn compute(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Constant> 
         "Concat" => concat(node, shapes),
         "Gather" => {
             let (x, index) = (value(0)?, value(1)?);
-            let at = axis(node.int("axis").unwrap_or(0), x.shape.len())?;
+            let at = place(node.int("axis").unwrap_or(0), x.shape.len())?;
             let length = x.shape[at] as i64;
             let wanted = index.as_ints()?.iter().map(|&i| if i < 0 { i + length } else { i });
             let wanted: Vec<usize> = wanted.map(|i| usize::try_from(i).ok()).collect::<Option<_>>()?;
@@ -56,12 +56,12 @@ pub fn compute(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Constant> 
         }
         "Range" => range(value(0)?, value(1)?, value(2)?),
         "ReduceProd" => Some(scalar(value(0)?.as_ints()?.iter().product())),
-        "Not" => map(value(0)?, |i| i64::from(i == 0), |f| f),
-        "Neg" => map(value(0)?, |i| -i, |f| -f),
-        "Abs" => map(value(0)?, i64::abs, f64::abs),
-        "Floor" => map(value(0)?, |i| i, f64::floor),
-        "Ceil" => map(value(0)?, |i| i, f64::ceil),
-        "Sqrt" => map(value(0)?, |i| i, f64::sqrt),
+        "Not" => Some(map(value(0)?, |i| i64::from(i == 0), |f| f)),
+        "Neg" => Some(map(value(0)?, |i| -i, |f| -f)),
+        "Abs" => Some(map(value(0)?, i64::abs, f64::abs)),
+        "Floor" => Some(map(value(0)?, |i| i, f64::floor)),
+        "Ceil" => Some(map(value(0)?, |i| i, f64::ceil)),
+        "Sqrt" => Some(map(value(0)?, |i| i, f64::sqrt)),
         "Where" => {
             let (condition, a, b) = (value(0)?, value(1)?, value(2)?);
             let shape = broadcast(&broadcast(&condition.shape, &a.shape)?, &b.shape)?;
@@ -94,12 +94,12 @@ fn choose<T: Copy>(takes: &[i64], a: &[T], b: &[T]) -> Vec<T> {
     takes.iter().zip(a.iter().zip(b)).map(|(&c, (&a, &b))| if c == 0 { b } else { a }).collect()
 }
 
-fn map(x: &Constant, ints: impl Fn(i64) -> i64, floats: impl Fn(f64) -> f64) -> Option<Constant> {
+fn map(x: &Constant, ints: impl Fn(i64) -> i64, floats: impl Fn(f64) -> f64) -> Constant {
     let values = match &x.values {
         Numbers::Ints(all) => Numbers::Ints(all.iter().map(|&v| ints(v)).collect()),
         Numbers::Floats(all) => Numbers::Floats(all.iter().map(|&v| floats(v)).collect()),
     };
-    Some(Constant { shape: x.shape.clone(), values })
+    Constant { shape: x.shape.clone(), values }
 }
 
 fn binary(op: &str, a: &Constant, b: &Constant) -> Option<Constant> {
@@ -161,7 +161,7 @@ fn floats(op: &str, a: f64, b: f64) -> Option<f64> {
     })
 }
 
-fn cast(x: &Constant, to: i64) -> Option<Constant> {
+fn cast(x: &Constant, to: i64) -> Constant {
     let to_float = matches!(to, 1 | 10 | 11); // float32, float16, float64
     let values = match &x.values {
         Numbers::Ints(all) if to_float => Numbers::Floats(all.iter().map(|&v| v as f64).collect()),
@@ -169,7 +169,7 @@ fn cast(x: &Constant, to: i64) -> Option<Constant> {
         Numbers::Floats(all) if !to_float => Numbers::Ints(all.iter().map(|&v| v as i64).collect()),
         same => same.clone(),
     };
-    Some(Constant { shape: x.shape.clone(), values })
+    Constant { shape: x.shape.clone(), values }
 }
 
 fn range(start: &Constant, end: &Constant, step: &Constant) -> Option<Constant> {
@@ -182,7 +182,7 @@ fn range(start: &Constant, end: &Constant, step: &Constant) -> Option<Constant> 
 fn concat(node: &Node, shapes: &Shapes) -> Option<Constant> {
     let parts: Vec<&Constant> = node.input.iter().map(|name| shapes.value(name)).collect::<Option<_>>()?;
     let first = parts.first()?;
-    if axis(node.int("axis")?, first.shape.len())? != 0 {
+    if place(node.int("axis")?, first.shape.len())? != 0 {
         return None;
     }
     let mut shape = first.shape.clone();

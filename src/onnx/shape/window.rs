@@ -3,7 +3,7 @@ use crate::onnx::node::Node;
 
 /// One spatial axis of a sliding window. The output has `out` positions; window `o` starts at `o * stride - pad_begin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Axis {
+pub struct WindowAxis {
     /// Length of the input axis.
     pub input: usize,
     /// Window positions.
@@ -20,7 +20,7 @@ pub struct Axis {
     pub out: usize,
 }
 
-impl Axis {
+impl WindowAxis {
     /// Input positions from the first to the last that a window covers.
     pub fn extent(&self) -> usize {
         (self.kernel - 1) * self.dilation + 1
@@ -33,7 +33,7 @@ impl Axis {
 }
 
 /// The windows of a Conv or pooling node over an input of `shape` `[N, C, ...]`, one a spatial axis.
-pub fn windows(node: &Node, shape: &[usize], kernel: &[usize]) -> Option<Vec<Axis>> {
+pub fn windows(node: &Node, shape: &[usize], kernel: &[usize]) -> Option<Vec<WindowAxis>> {
     let spatial = shape.get(2..)?;
     let n = spatial.len();
     if kernel.len() != n {
@@ -58,7 +58,7 @@ pub fn windows(node: &Node, shape: &[usize], kernel: &[usize]) -> Option<Vec<Axi
     let auto = node.text("auto_pad").unwrap_or("NOTSET");
     (0..n)
         .map(|i| {
-            let mut axis = Axis {
+            let mut axis = WindowAxis {
                 input: spatial[i],
                 kernel: kernel[i],
                 stride: strides[i],
