@@ -4,6 +4,7 @@
 mod assume;
 mod card;
 mod check;
+mod hash;
 mod known_keys;
 mod locate;
 mod output;
@@ -14,12 +15,11 @@ pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
 pub use runtime::{Runtime, cpu_class};
 pub use session::SessionOptions;
 
-use crate::input::sha256_of;
 use crate::onnx::ModelFile;
 use anyhow::{Context, Result, bail};
+use hash::{Claim, verified};
 use ndarray::Array4;
 use serde::Serialize;
-use std::fs::File;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
@@ -69,7 +69,6 @@ pub struct Model {
     session: session::Session,
     hash: Option<JoinHandle<Result<String>>>,
     identity: Identity,
-    path: std::path::PathBuf,
 }
 
 impl Prepared {
@@ -84,7 +83,10 @@ impl Prepared {
         let (path, form) = match (&written, found.onnx) {
             (_, Some(onnx)) => (onnx, Chosen { name: "raw".into(), optimised: false }),
             (Some(written), None) => locate::choose(&written.card, &found.folder, &mut warnings)?,
-            (None, None) => bail!("`{}` holds neither a `model.yaml` nor a `model.onnx`", found.folder.display()),
+            (None, None) => bail!(
+                "`{}` holds neither a `model.yaml` nor a `model.onnx`; a model of another name is given as a file",
+                found.folder.display()
+            ),
         };
         let file = ModelFile::open(&path)?;
         let (card, card_sha256) = match written {
@@ -98,12 +100,17 @@ impl Prepared {
         Ok(Self { card, warnings, file, card_sha256, form, output })
     }
 
+    /// Hashes of the model's file and of its card, as [`Identity`] will have them. Reads the whole file.
+    pub fn hashes(&self) -> Result<(String, Option<&str>)> {
+        Ok((verified(self.file.path(), None)?, self.card_sha256.as_deref()))
+    }
+
     /// Loads the runtime and creates the session; the model's hash is computed meanwhile on a thread of its own.
     pub fn start(self, options: &SessionOptions) -> Result<Model> {
-        let path = self.file.path().to_owned();
+        let (path, claim) = (self.file.path().to_owned(), Claim::of(&self.card, self.file.path()));
         let hash = thread::Builder::new()
             .name("hash".into())
-            .spawn(move || sha256_of(&mut File::open(&path)?).with_context(|| format!("`{}`", path.display())))
+            .spawn(move || verified(&path, claim.as_ref()))
             .context("a thread cannot be started")?;
         let runtime = Runtime::load()?;
         let session = session::Session::create(&runtime, &self.file, &self.output, self.form.optimised, options)?;
@@ -115,7 +122,7 @@ impl Prepared {
             runtime: runtime.version().to_owned(),
             cpu: cpu_class().to_owned(),
         };
-        Ok(Model { card: self.card, session, hash: Some(hash), identity, path: self.file.path().to_owned() })
+        Ok(Model { card: self.card, session, hash: Some(hash), identity })
     }
 }
 
@@ -127,17 +134,6 @@ impl Model {
     pub fn identity(&mut self) -> Result<&Identity> {
         if let Some(hash) = self.hash.take() {
             let sha256 = hash.join().map_err(|_| anyhow::anyhow!("the model's hash could not be computed"))??;
-            let expected = if self.identity.form == "raw" {
-                self.card.model.as_ref().and_then(|m| m.sha256.as_ref())
-            } else {
-                None
-            };
-            if let Some(expected) = expected.filter(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
-                bail!(
-                    "`model.sha256`: the card says `{expected}`, `{}` has `{sha256}`; the model was changed or the card belongs to another one",
-                    self.path.display()
-                );
-            }
             self.identity.sha256 = sha256;
         }
         Ok(&self.identity)
