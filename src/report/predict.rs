@@ -224,6 +224,8 @@ impl Words {
     }
 
     fn uncertain(&self, threshold: Option<f64>) -> String {
-        format!("{} {:.0} %", self.uncertain, threshold.unwrap_or_default() * 100.0)
+        // As many digits as were typed: 37.5 % must not read as 38 %.
+        let percent = (threshold.unwrap_or_default() * 1e6).round() / 1e4;
+        format!("{} {percent} %", self.uncertain)
     }
 }

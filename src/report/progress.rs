@@ -1,6 +1,6 @@
 //! The progress bar: on standard error, and only when that is a terminal.
 use crate::units::Progress;
-use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 
 /// A bar on standard error.
@@ -17,8 +17,10 @@ impl Progress for Terminal {
         };
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let style = style.with_key("speed", speed);
-        // Draws to standard error and hides itself when that is no terminal; a run that ends with an error leaves no half bar above it.
-        self.bar = Some(ProgressBar::new(total).with_style(style).with_finish(ProgressFinish::AndClear));
+        // Draws to standard error, hides itself when that is no terminal, and clears itself when it is dropped, as by an error.
+        let bar = ProgressBar::new(total).with_style(style);
+        bar.tick(); // the first step may take a while
+        self.bar = Some(bar);
     }
 
     fn step(&mut self) {
