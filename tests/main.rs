@@ -4,4 +4,6 @@ mod large_jpeg;
 mod layers;
 mod parity;
 mod pixels;
+mod predict;
+mod streams;
 mod support;
