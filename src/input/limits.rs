@@ -35,7 +35,10 @@ impl Limits {
     /// An error when the file is longer than allowed.
     pub fn check_file(&self, length: Bytes) -> Result<()> {
         if length > self.file {
-            bail!("{length} is over the limit of {} (`--max-bytes`)", self.file);
+            // Standard input is read no further than the limit, and `1.0 KB is over 1.0 KB` helps nobody.
+            let length =
+                if length.to_string() == self.file.to_string() { String::new() } else { format!("{length} is ") };
+            bail!("{length}over the limit of {} (`--max-bytes`)", self.file);
         }
         Ok(())
     }
