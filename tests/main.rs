@@ -6,5 +6,6 @@ mod layers;
 mod parity;
 mod pixels;
 mod predict;
+mod results;
 mod streams;
 mod support;
