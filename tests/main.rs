@@ -6,6 +6,7 @@ mod layers;
 mod parity;
 mod pixels;
 mod predict;
+mod refusals;
 mod results;
 mod streams;
 mod support;

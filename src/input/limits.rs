@@ -49,11 +49,7 @@ impl Limits {
             bail!("the header says {size}: there is no pixel in it");
         }
         if size.pixels() > self.pixels {
-            bail!(
-                "{size} is {:.1} megapixels, over the limit of {:.1} (`--max-pixels`)",
-                size.pixels() as f64 / 1e6,
-                self.pixels as f64 / 1e6
-            );
+            bail!("{size} is {} pixels, over the limit of {} (`--max-pixels`)", size.pixels(), self.pixels);
         }
         Ok(())
     }
@@ -61,7 +57,7 @@ impl Limits {
     /// An error when the file holds more frames or pages than allowed.
     pub fn check_frames(&self, frames: u64) -> Result<()> {
         if frames > u64::from(self.frames) {
-            bail!("it holds {frames} frames or more, over the limit of {} (`--max-frames`)", self.frames);
+            bail!("it holds more than {} frames or pages (`--max-frames`)", self.frames);
         }
         Ok(())
     }
