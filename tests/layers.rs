@@ -30,7 +30,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("image", &["input"]),
     ("image_webp", &["input"]),
     ("indicatif", &["report"]),
-    ("libc", &["input", "memory"]),
+    ("libc", &["input", "memory", "cli/pending.rs"]),
     ("libloading", &["model/runtime.rs"]),
     ("memmap2", &["onnx"]),
     ("mozjpeg", &["input"]),

@@ -1,9 +1,12 @@
 //! The command line: one file a subcommand, each `Args` and `run`. Here arguments become configuration; the library never sees clap.
 mod output;
+mod pending;
 mod predict;
 
+use crate::report::one_line;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Image classification from an ONNX file in a small, known amount of memory.
@@ -41,6 +44,34 @@ impl From<ExitStatus> for ExitCode {
             ExitStatus::Error => Self::from(2),
         }
     }
+}
+
+/// A line on standard error; when nobody reads it, the exit status still tells.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", one_line(line));
+}
+
+/// Runs what the user typed, and tells the error that it ended with.
+pub fn main(cli: Cli) -> ExitCode {
+    match run(cli) {
+        Ok(status) => status.into(),
+        // `dermai … | head` is not an error.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitStatus::Error.into()
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(is)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|e| e.io_error_kind() == Some(io::ErrorKind::BrokenPipe))
+    })
 }
 
 /// Runs what the user typed.

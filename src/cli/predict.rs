@@ -1,16 +1,17 @@
 //! `dermai predict`: images to ranked classes.
 use super::ExitStatus;
 use super::output::Target;
-use crate::input::{Limits, expand};
+use super::say;
+use crate::input::{Limits, Source, expand};
 use crate::memory::granted;
 use crate::model::{Prepared, SessionOptions};
-use crate::predict::{Answer, Failure, Options, Run, Sink, run as classify};
+use crate::predict::{Failure, Options, run as classify};
 use crate::report::resume::Earlier;
 use crate::report::{Format, Language, Terminal, View};
 use crate::units::{Bytes, Progress};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgGroup, ValueEnum, ValueHint};
-use std::io::Write;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -117,7 +118,7 @@ fn probability(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
-    let (format, file) = args.take_format();
+    let (format, file) = args.take_format()?;
     ensure!(
         !args.inputs.is_empty(),
         "no image is named: give files, folders, globs, or `-` for standard input; `dermai predict --help` shows examples"
@@ -126,12 +127,18 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     if let Some(shard) = args.shard {
         sources = sources.into_iter().skip(shard.index - 1).step_by(shard.of).collect();
     }
-    let prepared = Prepared::find(args.model.as_deref())?;
+    // `DERMAI_MODEL=` is how a variable is unset for one command.
+    let model = args.model.as_deref().filter(|model| !model.as_os_str().is_empty());
+    let prepared = Prepared::find(model)?;
     if !quiet {
-        prepared.warnings.iter().try_for_each(|warning| say(&format!("warning: {warning}")))?;
+        prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
-    let (mut target, earlier) = open_target(&args, file.as_deref())?;
-    sources.retain(|source| !earlier.done.contains(&source.name()));
+    let mut target = Target::create(file.as_deref(), format == Format::Jsonl)?;
+    if args.resume {
+        let earlier = resume(file.as_deref(), &prepared, &mut target)?;
+        // Standard input is another image each time.
+        sources.retain(|source| *source == Source::Stdin || !earlier.done.contains(&source.name()));
+    }
     let grant = granted(Path::new("/"));
     let options = Options {
         top: Some(args.top).filter(|&top| top > 0),
@@ -143,64 +150,46 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
             spinning: sources.len() == 1 && grant.cpus.is_none(),
         },
     };
-    let mut view = Checked { view: View::new(format, args.language(), &mut target), earlier };
+    let mut view = View::new(format, args.language(), &mut target);
+    // Rows that come one by one on the terminal are progress enough, and a bar would be drawn between them.
+    let rows = file.is_none() && matches!(format, Format::Jsonl | Format::Csv) && std::io::stdout().is_terminal();
     let mut silent = ();
     let mut terminal = Terminal::default();
-    let progress: &mut dyn Progress = if quiet || sources.len() < 2 { &mut silent } else { &mut terminal };
+    let progress: &mut dyn Progress = if quiet || rows || sources.len() < 2 { &mut silent } else { &mut terminal };
     let summary = classify(prepared, &sources, &options, &mut view, progress)?;
-    let failures = view.view.finish(&summary.run)?;
+    let failures = view.finish(&summary.run)?;
     target.keep()?;
-    tell(&failures, summary.answered)?;
+    tell(&failures, summary.answered);
     Ok(if failures.is_empty() { ExitStatus::Done } else { ExitStatus::Error })
 }
 
-/// A view that refuses to continue another model's file.
-struct Checked<'o> {
-    view: View<'o>,
-    earlier: Earlier,
-}
-
-impl Sink for Checked<'_> {
-    fn answer(&mut self, run: &Run, answer: Answer) -> Result<()> {
-        if let Some(who) = &run.identity {
-            self.earlier.check(&who.sha256, who.card_sha256.as_deref())?;
-        }
-        self.view.answer(run, answer)
+/// Copies what an earlier run has answered to `target`, unless another model answered it.
+fn resume(file: Option<&Path>, prepared: &Prepared, target: &mut Target) -> Result<Earlier> {
+    let Some(file) = file else { bail!("`--resume` needs the file to go on with: `--jsonl FILE --resume`") };
+    let earlier = Earlier::read(file, target)?;
+    if !earlier.done.is_empty() {
+        let (model, card) = prepared.hashes()?;
+        earlier.check(&model, card).with_context(|| format!("`{}`", file.display()))?;
     }
-
-    fn failure(&mut self, run: &Run, failure: Failure) -> Result<()> {
-        self.view.failure(run, failure)
-    }
+    Ok(earlier)
 }
 
 /// Lists what failed: alone as the command's error, among others at the end.
-fn tell(failures: &[Failure], answered: usize) -> Result<()> {
+fn tell(failures: &[Failure], answered: usize) {
     if let ([only], 0) = (failures, answered) {
         return say(&format!("error: `{}`: {}", only.image, only.error));
     }
     if !failures.is_empty() {
-        say(&format!("error: {} of {} images failed:", failures.len(), failures.len() + answered))?;
+        say(&format!("error: {} of {} images failed:", failures.len(), failures.len() + answered));
     }
-    failures.iter().try_for_each(|failure| say(&format!("  `{}`: {}", failure.image, failure.error)))
-}
-
-/// A line on standard error.
-fn say(line: &str) -> Result<()> {
-    writeln!(std::io::stderr(), "{line}").context("standard error cannot be written")
-}
-
-fn open_target(args: &Args, file: Option<&Path>) -> Result<(Target, Earlier)> {
-    if !args.resume {
-        return Ok((Target::create(file)?, Earlier::default()));
+    for failure in failures {
+        say(&format!("  `{}`: {}", failure.image, failure.error));
     }
-    let Some(file) = file else { bail!("`--resume` needs the file to go on with: `--jsonl FILE --resume`") };
-    let earlier = Earlier::read(file)?;
-    Ok((Target::resume(file, &earlier.kept)?, earlier))
 }
 
 impl Args {
     /// The chosen format and its file. In `--json photo.jpg` the value is an image, not a file to be overwritten: a result file has the format's ending.
-    fn take_format(&mut self) -> (Format, Option<PathBuf>) {
+    fn take_format(&mut self) -> Result<(Format, Option<PathBuf>)> {
         let given = [
             (Format::Json, "json", self.json.take()),
             (Format::Jsonl, "jsonl", self.jsonl.take()),
@@ -209,16 +198,20 @@ impl Args {
         let Some((format, ending, file)) =
             given.into_iter().find_map(|(format, ending, value)| Some((format, ending, value?)))
         else {
-            return (Format::Table, None);
+            return Ok((Format::Table, None));
         };
-        match file {
-            Some(file) if file.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)) => (format, Some(file)),
-            Some(image) => {
-                self.inputs.insert(0, image);
-                (format, None)
-            }
-            None => (format, None),
+        let Some(file) = file else { return Ok((format, None)) };
+        if file.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)) {
+            return Ok((format, Some(file)));
         }
+        // What stands here is a slip, unless `expand` can make an image of it.
+        ensure!(
+            file.as_os_str() == "-" || file.exists() || file.to_string_lossy().contains(['*', '?', '[']),
+            "`--{ending} {0}`: `{0}` is no image that exists, and a result file has to end in `.{ending}`",
+            file.display()
+        );
+        self.inputs.insert(0, file);
+        Ok((format, None))
     }
 
     fn limits(&self, budget: Bytes) -> Limits {
@@ -235,8 +228,17 @@ impl Args {
     fn language(&self) -> Language {
         match self.lang {
             Some(Lang::Vi) => Language::Vietnamese,
-            None if sys_locale::get_locale().is_some_and(|locale| locale.starts_with("vi")) => Language::Vietnamese,
+            None if locale_is("vi") => Language::Vietnamese,
             Some(Lang::En) | None => Language::English,
         }
     }
+}
+
+/// Whether the user's locale is of this language.
+fn locale_is(language: &str) -> bool {
+    // `LC_ALL=C` asks for plain output and overrules `LANGUAGE` (gettext manual, 2.3); `sys_locale` does not know that.
+    let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let posix = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| set(name));
+    let plain = posix.is_some_and(|locale| matches!(locale.split('.').next(), Some("C" | "POSIX")));
+    !plain && sys_locale::get_locale().is_some_and(|locale| locale.split('-').next() == Some(language))
 }

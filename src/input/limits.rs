@@ -35,7 +35,10 @@ impl Limits {
     /// An error when the file is longer than allowed.
     pub fn check_file(&self, length: Bytes) -> Result<()> {
         if length > self.file {
-            bail!("{length} is over the limit of {} (`--max-bytes`)", self.file);
+            // Standard input is read no further than the limit, and `1.0 KB is over 1.0 KB` helps nobody.
+            let length =
+                if length.to_string() == self.file.to_string() { String::new() } else { format!("{length} is ") };
+            bail!("{length}over the limit of {} (`--max-bytes`)", self.file);
         }
         Ok(())
     }
@@ -46,11 +49,7 @@ impl Limits {
             bail!("the header says {size}: there is no pixel in it");
         }
         if size.pixels() > self.pixels {
-            bail!(
-                "{size} is {:.1} megapixels, over the limit of {:.1} (`--max-pixels`)",
-                size.pixels() as f64 / 1e6,
-                self.pixels as f64 / 1e6
-            );
+            bail!("{size} is {} pixels, over the limit of {} (`--max-pixels`)", size.pixels(), self.pixels);
         }
         Ok(())
     }
@@ -58,7 +57,7 @@ impl Limits {
     /// An error when the file holds more frames or pages than allowed.
     pub fn check_frames(&self, frames: u64) -> Result<()> {
         if frames > u64::from(self.frames) {
-            bail!("it holds {frames} frames or more, over the limit of {} (`--max-frames`)", self.frames);
+            bail!("it holds more than {} frames or pages (`--max-frames`)", self.frames);
         }
         Ok(())
     }

@@ -21,28 +21,29 @@ pub enum Source {
 }
 
 impl Source {
-    /// The name shown to the user and written to results.
+    /// The name shown to the user and written to results. Bytes that are not UTF-8 become `\xff`, so that two such files keep two names.
     pub fn name(&self) -> String {
-        match self {
-            Self::Path(path) => path.display().to_string(),
-            Self::Stdin => "-".to_owned(),
+        let Self::Path(path) = self else { return "-".to_owned() };
+        let mut name = String::new();
+        for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+            name.push_str(chunk.valid());
+            for byte in chunk.invalid() {
+                let _ = write!(name, "\\x{byte:02x}"); // writing to a string cannot fail
+            }
         }
+        name
     }
 
     /// Opens the picture's bytes. Only regular files are read: a FIFO, a device or a folder is an error at once.
     pub fn open(&self, limits: &Limits) -> Result<Stream> {
         match self {
             Self::Path(path) => {
+                // Looked at before it is opened, because a socket cannot be and some devices start to work when they are; and after it, in
+                // case it was exchanged meanwhile.
+                check_kind(&fs::metadata(path).context("cannot be opened")?)?;
                 let file = open_without_blocking(path)?;
                 let facts = file.metadata().context("cannot be examined")?;
-                if facts.is_dir() {
-                    bail!("is a folder, not an image file");
-                }
-                if !facts.is_file() {
-                    bail!(
-                        "is not a regular file (a pipe or a device); give the image itself, or `-` for standard input"
-                    );
-                }
+                check_kind(&facts)?;
                 limits.check_file(Bytes(facts.len()))?;
                 Ok(Stream::File(file))
             }
@@ -58,6 +59,17 @@ impl Source {
             }
         }
     }
+}
+
+/// Only regular files have a beginning and an end.
+fn check_kind(facts: &fs::Metadata) -> Result<()> {
+    if facts.is_dir() {
+        bail!("is a folder, not an image file");
+    }
+    if !facts.is_file() {
+        bail!("is not a regular file (a pipe, a socket or a device); give the image itself, or `-` for standard input");
+    }
+    Ok(())
 }
 
 /// A FIFO without a writer would block `open` for ever, so it is opened non-blocking and refused afterwards.

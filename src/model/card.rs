@@ -145,6 +145,9 @@ pub struct Weights {
     pub file: PathBuf,
     /// Its length, checked before it is mapped.
     pub bytes: u64,
+    /// SHA-256 in hexadecimal.
+    #[serde(default)]
+    pub sha256: Option<String>,
 }
 
 /// One graph of a bundle.

@@ -1,8 +1,8 @@
 //! From what the user named to files: an .onnx, a folder, or a name below a `models` folder; and which form of a bundle fits this machine.
 use super::card::{Card, Form};
 use super::{Chosen, cpu_class, runtime};
-use anyhow::{Context, Result, bail, ensure};
-use std::path::{Path, PathBuf};
+use anyhow::{Context, Result, ensure};
+use std::path::{Component, Path, PathBuf};
 
 /// Name of a card beside its model.
 const CARD: &str = "model.yaml";
@@ -20,15 +20,15 @@ pub struct Found {
 /// Finds a model; `None` is the default one.
 pub fn locate(wanted: Option<&Path>) -> Result<Found> {
     let Some(wanted) = wanted else {
-        return named("default").context("no model is named with `--model`, and the default one is missing: run from a checkout, or keep `models/` beside the program");
+        return named(Path::new("default")).context("no model is named with `--model`, and the default one is missing: run from a checkout, or keep `models/` beside the program");
     };
     if wanted.is_dir() {
         return Ok(in_folder(wanted));
     }
     if wanted.is_file() {
         ensure!(
-            wanted.file_name().is_none_or(|name| name != CARD),
-            "`{}` is a card: name its folder instead, `--model {}`",
+            !wanted.extension().is_some_and(|e| e == "yaml" || e == "yml"),
+            "`{}` is a card: name its model, or the folder that holds both, such as `--model {}`",
             wanted.display(),
             wanted.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
         );
@@ -36,10 +36,16 @@ pub fn locate(wanted: Option<&Path>) -> Result<Found> {
         let card = Some(card_beside(wanted)).filter(|card| card.is_file());
         return Ok(Found { folder, card, onnx: Some(wanted.to_owned()) });
     }
-    match wanted.to_str().filter(|name| !name.contains(['/', '\\', '.'])) {
-        Some(name) => named(name).with_context(|| format!("no model `{name}`: neither a file nor a folder, and not below a `models` folder here or beside the program")),
-        None => bail!("`{}` does not exist", wanted.display()),
-    }
+    let is_name = matches!(wanted.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    ensure!(is_name, "`{}` does not exist", wanted.display());
+    named(wanted).with_context(|| {
+        let known = known();
+        let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+        format!(
+            "no model `{}`: neither a file nor a folder, and not below a `models` folder here or beside the program ({known})",
+            wanted.display()
+        )
+    })
 }
 
 /// The card of an .onnx: `model.yaml` for `model.onnx`, otherwise the same name with `.yaml`.
@@ -53,11 +59,27 @@ fn in_folder(folder: &Path) -> Found {
     Found { folder: folder.to_owned(), card, onnx }
 }
 
-/// Looks below `models/` here, and then beside the program and in the folders above it.
-fn named(name: &str) -> Option<Found> {
-    let beside = runtime::folders_above_program();
-    let folders = std::iter::once(PathBuf::new()).chain(beside).map(|folder| folder.join("models").join(name));
-    folders.map(|folder| in_folder(&folder)).find(|found| found.card.is_some() || found.onnx.is_some())
+/// `models/` here, and then beside the program and in the folders above it.
+fn shelves() -> impl Iterator<Item = PathBuf> {
+    std::iter::once(PathBuf::new()).chain(runtime::folders_above_program()).map(|folder| folder.join("models"))
+}
+
+fn is_model(found: &Found) -> bool {
+    found.card.is_some() || found.onnx.is_some()
+}
+
+fn named(name: &Path) -> Option<Found> {
+    shelves().map(|shelf| in_folder(&shelf.join(name))).find(is_model)
+}
+
+/// Names that [`named`] finds.
+fn known() -> Vec<String> {
+    let folders = shelves().filter_map(|shelf| std::fs::read_dir(shelf).ok()).flatten().flatten();
+    let models = folders.filter(|entry| is_model(&in_folder(&entry.path())));
+    let mut names: Vec<_> = models.map(|entry| format!("`{}`", entry.file_name().display())).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// The graph that a card's folder offers for prediction on this machine.

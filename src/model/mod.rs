@@ -4,6 +4,7 @@
 mod assume;
 mod card;
 mod check;
+mod hash;
 mod known_keys;
 mod locate;
 mod output;
@@ -14,12 +15,18 @@ pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
 pub use runtime::{Runtime, cpu_class};
 pub use session::{Feed, Session, SessionOptions, Source};
 
+<<<<<<< HEAD
 use crate::input::sha256_of;
 use crate::onnx::{Graph, ModelFile, Patch};
 use anyhow::{Context, Result, bail};
 use ndarray::{Array4, ArrayD};
+=======
+use crate::onnx::ModelFile;
+use anyhow::{Context, Result, bail};
+use hash::{Claim, verified};
+use ndarray::Array4;
+>>>>>>> h-cli
 use serde::Serialize;
-use std::fs::File;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
@@ -71,7 +78,6 @@ pub struct Model {
     output: String,
     hash: Option<JoinHandle<Result<String>>>,
     identity: Identity,
-    path: std::path::PathBuf,
 }
 
 impl Prepared {
@@ -86,7 +92,10 @@ impl Prepared {
         let (path, form) = match (&written, found.onnx) {
             (_, Some(onnx)) => (onnx, Chosen { name: "raw".into(), optimised: false }),
             (Some(written), None) => locate::choose(&written.card, &found.folder, &mut warnings)?,
-            (None, None) => bail!("`{}` holds neither a `model.yaml` nor a `model.onnx`", found.folder.display()),
+            (None, None) => bail!(
+                "`{}` holds neither a `model.yaml` nor a `model.onnx`; a model of another name is given as a file",
+                found.folder.display()
+            ),
         };
         let file = ModelFile::open(&path)?;
         let (card, card_sha256) = match written {
@@ -100,6 +109,7 @@ impl Prepared {
         Ok(Self { card, warnings, file, card_sha256, form, output })
     }
 
+<<<<<<< HEAD
     /// The model's graph.
     pub fn graph(&self) -> Result<Graph> {
         self.file.graph()
@@ -109,10 +119,16 @@ impl Prepared {
     pub fn ports(&self) -> Result<(&str, &str)> {
         let input = self.file.facts().inputs.first().context("the model has no input")?;
         Ok((&input.name, &self.output))
+=======
+    /// Hashes of the model's file and of its card, as [`Identity`] will have them. Reads the whole file.
+    pub fn hashes(&self) -> Result<(String, Option<&str>)> {
+        Ok((verified(self.file.path(), None)?, self.card_sha256.as_deref()))
+>>>>>>> h-cli
     }
 
     /// Loads the runtime and creates the session; the model's hash is computed meanwhile on a thread of its own.
     pub fn start(self, options: &SessionOptions) -> Result<Model> {
+<<<<<<< HEAD
         let model = self.file.skeleton()?;
         self.start_with(&model, options)
     }
@@ -125,9 +141,12 @@ impl Prepared {
 
     fn start_with(self, model: &[u8], options: &SessionOptions) -> Result<Model> {
         let path = self.file.path().to_owned();
+=======
+        let (path, claim) = (self.file.path().to_owned(), Claim::of(&self.card, self.file.path()));
+>>>>>>> h-cli
         let hash = thread::Builder::new()
             .name("hash".into())
-            .spawn(move || sha256_of(&mut File::open(&path)?).with_context(|| format!("`{}`", path.display())))
+            .spawn(move || verified(&path, claim.as_ref()))
             .context("a thread cannot be started")?;
         let runtime = Runtime::load()?;
         let source = Source { model, file: &self.file, optimised: self.form.optimised };
@@ -140,9 +159,13 @@ impl Prepared {
             runtime: runtime.version().to_owned(),
             cpu: cpu_class().to_owned(),
         };
+<<<<<<< HEAD
         let (input, output) = self.ports().map(|(input, output)| (input.to_owned(), output.to_owned()))?;
         let path = self.file.path().to_owned();
         Ok(Model { card: self.card, session, input, output, hash: Some(hash), identity, path })
+=======
+        Ok(Model { card: self.card, session, hash: Some(hash), identity })
+>>>>>>> h-cli
     }
 }
 
@@ -154,17 +177,6 @@ impl Model {
     pub fn identity(&mut self) -> Result<&Identity> {
         if let Some(hash) = self.hash.take() {
             let sha256 = hash.join().map_err(|_| anyhow::anyhow!("the model's hash could not be computed"))??;
-            let expected = if self.identity.form == "raw" {
-                self.card.model.as_ref().and_then(|m| m.sha256.as_ref())
-            } else {
-                None
-            };
-            if let Some(expected) = expected.filter(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
-                bail!(
-                    "`model.sha256`: the card says `{expected}`, `{}` has `{sha256}`; the model was changed or the card belongs to another one",
-                    self.path.display()
-                );
-            }
             self.identity.sha256 = sha256;
         }
         Ok(&self.identity)

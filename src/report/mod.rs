@@ -3,9 +3,11 @@
 //! Invariant: comfy-table, indicatif and csv are named here only; data goes where the caller says, never to the terminal by itself.
 mod bar;
 pub mod json;
+mod line;
 pub mod predict;
 mod progress;
 pub mod resume;
 
+pub use line::one_line;
 pub use predict::{Format, Language, View};
 pub use progress::Terminal;

@@ -1,9 +1,10 @@
 //! `predict`'s results as a table for people, JSON, JSON lines or CSV.
 use super::bar::bar;
 use super::json::{Document, Entry, Head, Line, Missed};
+use super::line::one_line;
 use crate::model::{Card, Label};
 use crate::predict::{Answer, Failure, Prediction, Run, Sink};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::io::Write;
 
@@ -77,7 +78,8 @@ impl<'o> View<'o> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         self.out.write_all(&text)?;
-        self.out.flush().context("the result cannot be written") // whatever happens next, this line is there
+        self.out.flush()?; // whatever happens next, this line is there
+        Ok(())
     }
 
     fn csv_head(&mut self) -> Result<()> {
@@ -100,7 +102,8 @@ impl<'o> View<'o> {
                 &p.probability.to_string(),
             ])?;
         }
-        rows.flush().context("the result cannot be written")
+        rows.flush()?;
+        Ok(())
     }
 
     fn write_table(&mut self, run: &Run) -> Result<()> {
@@ -109,7 +112,7 @@ impl<'o> View<'o> {
         match self.answers.as_slice() {
             [] => return Ok(()),
             [only] => {
-                writeln!(self.out, "{}  {}", only.image, only.size)?;
+                writeln!(self.out, "{}  {}", one_line(&only.image), only.size)?;
                 let row = |p: &Prediction| {
                     vec![class_name(language, &run.card, p), percent(p.probability), bar(p.probability, BAR)]
                 };
@@ -124,7 +127,7 @@ impl<'o> View<'o> {
                     let name = best.map_or_else(String::new, |p| class_name(language, &run.card, p));
                     let share = best.map_or(0.0, |p| p.probability);
                     let mark = if a.low_confidence { words.uncertain_mark } else { "" };
-                    vec![a.image.clone(), name, percent(share), bar(share, BAR / 2), mark.to_owned()]
+                    vec![one_line(&a.image).into_owned(), name, percent(share), bar(share, BAR / 2), mark.to_owned()]
                 };
                 write_rows(self.out, several.iter().map(row), [2].as_slice())?;
             }
@@ -132,7 +135,7 @@ impl<'o> View<'o> {
         let notice = if run.card.about.notice == words.plain_notice { words.notice } else { &run.card.about.notice };
         let by =
             run.identity.as_ref().map(|who| format!("{}, ONNX Runtime {}", who.name, who.runtime)).unwrap_or_default();
-        writeln!(self.out, "\n{notice}  ({by})")?;
+        writeln!(self.out, "\n{}", one_line(&format!("{notice}  ({by})")))?;
         Ok(())
     }
 }
@@ -166,7 +169,8 @@ fn class_name(language: Language, card: &Card, p: &Prediction) -> String {
         Language::Vietnamese => label.vi.clone().or_else(|| label.en.clone()),
     };
     let name = card.labels.get(p.index).and_then(of).unwrap_or_else(|| p.label.clone());
-    if name.chars().count() <= NAME { name } else { name.chars().take(NAME - 1).chain(['…']).collect() }
+    let name = one_line(&name);
+    if name.chars().count() <= NAME { name.into_owned() } else { name.chars().take(NAME - 1).chain(['…']).collect() }
 }
 
 fn percent(probability: f32) -> String {
@@ -220,6 +224,8 @@ impl Words {
     }
 
     fn uncertain(&self, threshold: Option<f64>) -> String {
-        format!("{} {:.0} %", self.uncertain, threshold.unwrap_or_default() * 100.0)
+        // As many digits as were typed: 37.5 % must not read as 38 %.
+        let percent = (threshold.unwrap_or_default() * 1e6).round() / 1e4;
+        format!("{} {percent} %", self.uncertain)
     }
 }

@@ -1,6 +1,7 @@
 //! The progress bar: on standard error, and only when that is a terminal.
 use crate::units::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
 
 /// A bar on standard error.
 #[derive(Debug, Default)]
@@ -10,9 +11,16 @@ pub struct Terminal {
 
 impl Progress for Terminal {
     fn start(&mut self, what: &str, total: u64) {
-        let template = format!("{{bar:30}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left");
+        let template = format!("{{bar:30}} {{pos}}/{{len}} {what}, {{speed}}, {{eta}} left");
+        let speed = |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{:.0} a second", state.per_sec()); // a bar that cannot be drawn is no error
+        };
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar = Some(ProgressBar::new(total).with_style(style)); // draws to standard error; hides itself when that is no terminal
+        let style = style.with_key("speed", speed);
+        // Draws to standard error, hides itself when that is no terminal, and clears itself when it is dropped, as by an error.
+        let bar = ProgressBar::new(total).with_style(style);
+        bar.tick(); // the first step may take a while
+        self.bar = Some(bar);
     }
 
     fn step(&mut self) {

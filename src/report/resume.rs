@@ -2,8 +2,8 @@
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::HashSet;
-use std::fmt::Write as _;
-use std::fs;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 
 /// An earlier run's file.
@@ -11,8 +11,6 @@ use std::path::Path;
 pub struct Earlier {
     /// Names of the pictures that are classified.
     pub done: HashSet<String>,
-    /// The lines worth keeping: failures are tried again, and a last line that was cut short is dropped.
-    pub kept: String,
     /// Hashes of model and card that answered.
     answered_by: Option<(String, Option<String>)>,
 }
@@ -32,53 +30,68 @@ struct Who {
 }
 
 impl Earlier {
-    /// Reads `path`; a file that is not there is an empty one.
+    /// Reads `path` line by line and copies to `kept` the lines worth keeping: failures are tried again, and a last line that was cut
+    /// short is dropped. A file that is not there is an empty one.
     ///
     /// # Errors
-    /// When a line other than the last is no record of `predict`: the file is something else, and is left alone.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("`{}`: cannot be read to resume from", path.display()));
-            }
+    /// When a line other than the last is no record of `predict`: the file is something else.
+    pub fn read(path: &Path, kept: &mut dyn Write) -> Result<Self> {
+        let unreadable = || format!("`{}`: cannot be read to resume from", path.display());
+        let mut file = match File::open(path) {
+            Ok(file) => BufReader::new(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error).with_context(unreadable),
         };
         let mut earlier = Self::default();
-        for (at, line) in text.split_inclusive('\n').enumerate() {
-            if !line.ends_with('\n') {
-                break; // the run was killed while it wrote this line
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            file.read_until(b'\n', &mut line).with_context(unreadable)?;
+            if !line.ends_with(b"\n") {
+                break; // the end, or the run was killed while it wrote this line
             }
-            let place = || format!("`{}`, line {}", path.display(), at + 1);
-            let record: Record = serde_json::from_str(line).with_context(|| {
-                format!("{}: not a record of `dermai predict --jsonl`; nothing was changed", place())
-            })?;
-            if record.schema != super::json::SCHEMA {
-                bail!("{}: schema `{}`, expected `{}`", place(), record.schema, super::json::SCHEMA);
+            let is_kept = earlier.take(&line).with_context(|| format!("`{}`, line {number}", path.display()))?;
+            if is_kept {
+                kept.write_all(&line)?;
             }
-            if record.error.is_some() {
-                continue;
-            }
-            let by = record.model.map(|who| (who.sha256, who.card_sha256));
-            if earlier.answered_by.is_some() && earlier.answered_by != by {
-                bail!("{}: answered by another model than the lines before", place());
-            }
-            earlier.answered_by = by;
-            earlier.done.extend(record.image["name"].as_str().map(str::to_owned));
-            earlier.kept.write_str(line)?;
         }
         Ok(earlier)
     }
 
+    /// Takes note of a line; whether it is an answer.
+    fn take(&mut self, line: &[u8]) -> Result<bool> {
+        let record: Record = serde_json::from_slice(line)
+            .context("not a record of `dermai predict --jsonl`; nothing was changed, write to another file")?;
+        if record.schema != super::json::SCHEMA {
+            bail!("schema `{}`, expected `{}`", record.schema, super::json::SCHEMA);
+        }
+        if record.error.is_some() {
+            return Ok(false);
+        }
+        let by = record.model.map(|who| (who.sha256, who.card_sha256));
+        if self.answered_by.is_some() && self.answered_by != by {
+            bail!("answered by another model than the lines before");
+        }
+        self.answered_by = by;
+        self.done.extend(record.image["name"].as_str().map(str::to_owned));
+        Ok(true)
+    }
+
     /// An error when the earlier answers came from another model or card than the ones that answer now.
     pub fn check(&self, sha256: &str, card_sha256: Option<&str>) -> Result<()> {
-        match &self.answered_by {
-            Some((model, card)) if model != sha256 || card.as_deref() != card_sha256 => {
-                bail!(
-                    "the earlier lines were answered by model `{model}`, this run's is `{sha256}` (or their cards differ); write to another file"
-                )
-            }
-            _ => Ok(()),
+        let Some((model, card)) = &self.answered_by else { return Ok(()) };
+        let told = |hash: Option<&str>| hash.map_or_else(|| "none".to_owned(), |hash| format!("`{hash}`"));
+        let card = card.as_deref();
+        if model != sha256 {
+            bail!("its lines were answered by model `{model}`, this run's is `{sha256}`; write to another file");
         }
+        if card != card_sha256 {
+            bail!(
+                "its lines were answered with card {}, this run's is {}; write to another file",
+                told(card),
+                told(card_sha256)
+            );
+        }
+        Ok(())
     }
 }

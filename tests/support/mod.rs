@@ -1,6 +1,10 @@
 //! What the tests share.
 pub mod figures;
 pub mod jpegs;
+pub mod models;
 pub mod npz;
 pub mod pictures;
+pub mod program;
 pub mod shared;
+#[cfg(unix)]
+pub mod terminal;

@@ -144,6 +144,9 @@ fn own_words(error: impl Display) -> anyhow::Error {
     if text.contains("fill whole buffer") || text.to_lowercase().contains("unexpected end of file") {
         return anyhow!("it is cut short");
     }
+    if text.contains("CRC error") {
+        return anyhow!("a checksum is wrong: it was damaged on its way");
+    }
     anyhow!("{}", text.lines().next().unwrap_or_default())
 }
 
