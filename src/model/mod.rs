@@ -15,17 +15,10 @@ pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
 pub use runtime::{Runtime, cpu_class};
 pub use session::{Feed, Session, SessionOptions, Source};
 
-<<<<<<< HEAD
-use crate::input::sha256_of;
 use crate::onnx::{Graph, ModelFile, Patch};
 use anyhow::{Context, Result, bail};
-use ndarray::{Array4, ArrayD};
-=======
-use crate::onnx::ModelFile;
-use anyhow::{Context, Result, bail};
 use hash::{Claim, verified};
-use ndarray::Array4;
->>>>>>> h-cli
+use ndarray::{Array4, ArrayD};
 use serde::Serialize;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
@@ -109,7 +102,6 @@ impl Prepared {
         Ok(Self { card, warnings, file, card_sha256, form, output })
     }
 
-<<<<<<< HEAD
     /// The model's graph.
     pub fn graph(&self) -> Result<Graph> {
         self.file.graph()
@@ -119,16 +111,15 @@ impl Prepared {
     pub fn ports(&self) -> Result<(&str, &str)> {
         let input = self.file.facts().inputs.first().context("the model has no input")?;
         Ok((&input.name, &self.output))
-=======
+    }
+
     /// Hashes of the model's file and of its card, as [`Identity`] will have them. Reads the whole file.
     pub fn hashes(&self) -> Result<(String, Option<&str>)> {
         Ok((verified(self.file.path(), None)?, self.card_sha256.as_deref()))
->>>>>>> h-cli
     }
 
     /// Loads the runtime and creates the session; the model's hash is computed meanwhile on a thread of its own.
     pub fn start(self, options: &SessionOptions) -> Result<Model> {
-<<<<<<< HEAD
         let model = self.file.skeleton()?;
         self.start_with(&model, options)
     }
@@ -140,10 +131,7 @@ impl Prepared {
     }
 
     fn start_with(self, model: &[u8], options: &SessionOptions) -> Result<Model> {
-        let path = self.file.path().to_owned();
-=======
         let (path, claim) = (self.file.path().to_owned(), Claim::of(&self.card, self.file.path()));
->>>>>>> h-cli
         let hash = thread::Builder::new()
             .name("hash".into())
             .spawn(move || verified(&path, claim.as_ref()))
@@ -159,13 +147,8 @@ impl Prepared {
             runtime: runtime.version().to_owned(),
             cpu: cpu_class().to_owned(),
         };
-<<<<<<< HEAD
         let (input, output) = self.ports().map(|(input, output)| (input.to_owned(), output.to_owned()))?;
-        let path = self.file.path().to_owned();
-        Ok(Model { card: self.card, session, input, output, hash: Some(hash), identity, path })
-=======
-        Ok(Model { card: self.card, session, hash: Some(hash), identity })
->>>>>>> h-cli
+        Ok(Model { card: self.card, session, input, output, hash: Some(hash), identity })
     }
 }
 
