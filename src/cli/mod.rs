@@ -1,4 +1,5 @@
 //! The command line: one file a subcommand, each `Args` and `run`. Here arguments become configuration; the library never sees clap.
+mod common;
 mod output;
 mod pending;
 mod predict;
