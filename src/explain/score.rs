@@ -14,6 +14,16 @@ pub enum Score {
     Probability,
 }
 
+impl Score {
+    /// The name in commands and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Logit => "logit",
+            Self::Probability => "probability",
+        }
+    }
+}
+
 /// Where the classes' scores stand in a graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
