@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Outside crates and where they may be named: a module, or a file below `src/`.
-const HOMES: [(&str, &[&str]); 23] = [
+const HOMES: [(&str, &[&str]); 24] = [
     ("clap", &["cli", "main"]),
     ("comfy_table", &["report"]),
     ("csv", &["report"]),
@@ -34,7 +34,8 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("libloading", &["model/runtime.rs"]),
     ("memmap2", &["onnx"]),
     ("mozjpeg", &["input"]),
-    ("ndarray", &["input", "model"]),
+    ("nalgebra", &["explain/cam/principal.rs"]),
+    ("ndarray", &["explain", "input", "model"]),
     ("ort", &["model/runtime.rs", "model/session.rs"]),
     ("png", &["input"]),
     ("prost", &["onnx"]),
