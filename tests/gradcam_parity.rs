@@ -3,7 +3,7 @@
 use crate::support::npz::Npz;
 use crate::support::pictures::noise;
 use crate::support::shared::{folders, on_all_cores, shared};
-use dermai::explain::{Explainer, Question, Reading, Score};
+use dermai::explain::{Explainer, Reading, Score, Wanted};
 use dermai::model::{Prepared, SessionOptions};
 use ndarray::{Array2, Array3, ArrayD, Ix2, Ix3, Ix4};
 use std::collections::HashSet;
@@ -82,12 +82,11 @@ fn network(folder: &Path) -> Vec<Compared> {
         };
         for (score_name, classes) in about["score_classes"].as_object().unwrap() {
             let score = if score_name.starts_with("prob") { Score::Probability } else { Score::Logit };
-            let question = |whole| Question { layer: Some(layer.clone()), score, whole };
+            let wanted = |whole| Wanted { layer: Some(layer.clone()), score, whole };
             let start = |whole| {
                 let prepared = Prepared::find(Some(folder)).unwrap_or_else(|e| panic!("{name}: {e:#}"));
                 let options = SessionOptions { threads: 1, spinning: false };
-                Explainer::start(prepared, &question(whole), &options)
-                    .unwrap_or_else(|e| panic!("{name} {layer}: {e:#}"))
+                Explainer::start(prepared, &wanted(whole), &options).unwrap_or_else(|e| panic!("{name} {layer}: {e:#}"))
             };
             let (mut inside, mut outside) = (start(false), start(true));
             for image in 0..3 {

@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Outside crates and where they may be named: a module, or a file below `src/`.
-const HOMES: [(&str, &[&str]); 23] = [
+const HOMES: [(&str, &[&str]); 24] = [
     ("clap", &["cli", "main"]),
     ("comfy_table", &["report"]),
     ("csv", &["report"]),
@@ -35,6 +35,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("memmap2", &["onnx"]),
     ("mozjpeg", &["input"]),
     ("ndarray", &["input", "model", "explain"]),
+    ("nalgebra", &["explain/cam/principal.rs"]),
     ("ort", &["model/runtime.rs", "model/session.rs"]),
     ("png", &["input"]),
     ("prost", &["onnx"]),

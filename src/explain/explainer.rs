@@ -18,7 +18,7 @@ const BEST: i64 = -1;
 
 /// What is explained, and what the graph gives for it.
 #[derive(Clone, Debug, Default)]
-pub struct Question {
+pub struct Wanted {
     /// The layer's name; none: the card's, else the last feature map.
     pub layer: Option<String>,
     /// Which score is differentiated.
@@ -66,11 +66,11 @@ impl Reading {
     }
 
     /// The edit that adds the backward pass, and the names of what it gives: class, then map, or logits, feature map and gradient.
-    pub fn patch(&self, layer: &Layer, question: &Question) -> Result<(Patch, Vec<Name>)> {
+    pub fn patch(&self, layer: &Layer, wanted: &Wanted) -> Result<(Patch, Vec<Name>)> {
         let mut emit = Emit::new(self.graph.opset, PREFIX)?;
-        let (class, seed) = self.head.seed(&mut emit, CLASS, question.score);
+        let (class, seed) = self.head.seed(&mut emit, CLASS, wanted.score);
         let gradient = append(&self.graph, &self.shapes, &mut emit, &layer.tensor, &self.head.logits, seed)?;
-        let outputs = if question.whole {
+        let outputs = if wanted.whole {
             // An output of the graph has to be given by a node of its own: the tensor may be an output already.
             let own = emit.op("Identity", &[&layer.tensor]);
             let activation = unfolded(&mut emit, layer, own);
@@ -135,13 +135,13 @@ pub struct Explained {
 
 impl Explainer {
     /// Writes the backward pass and starts the runtime.
-    pub fn start(prepared: Prepared, question: &Question, options: &SessionOptions) -> Result<Self> {
+    pub fn start(prepared: Prepared, wanted: &Wanted, options: &SessionOptions) -> Result<Self> {
         let reading = Reading::of(&prepared)?;
-        let wanted = question.layer.as_deref().or(prepared.card.explain.layer.as_deref());
-        let layer = reading.layer(wanted)?.clone();
-        let (patch, outputs) = reading.patch(&layer, question)?;
+        let name = wanted.layer.as_deref().or(prepared.card.explain.layer.as_deref());
+        let layer = reading.layer(name)?.clone();
+        let (patch, outputs) = reading.patch(&layer, wanted)?;
         let model = prepared.start_patched(&reading.graph, &patch, options)?;
-        Ok(Self { model, layer, score: question.score, whole: question.whole, outputs })
+        Ok(Self { model, layer, score: wanted.score, whole: wanted.whole, outputs })
     }
 
     /// The model that answers.

@@ -6,11 +6,15 @@ pub mod backward;
 pub mod cam;
 mod channels;
 mod explainer;
+pub mod faithfulness;
 mod layers;
+mod run;
 mod score;
+pub mod smooth;
 
-pub use explainer::{Explained, Explainer, Question, Reading};
+pub use explainer::{Explained, Explainer, Reading, Wanted};
 pub use layers::{Layer, Layers};
+pub use run::{Classes, Explanation, Options, Sink, Watch, run};
 pub use score::{Head, Score};
 
 use anyhow::Result;

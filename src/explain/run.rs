@@ -1,14 +1,15 @@
 //! From pictures to maps: each picture is classified and explained in one run of the graph, and handed on with its maps.
-use super::cam::Method;
-use super::explainer::{Explained, Explainer, Question};
+use super::Map;
+use super::cam::{self, Method};
+use super::explainer::{Explained, Explainer, Wanted};
 use super::score::Score;
 use super::smooth::Smooth;
-use super::{Map, methods};
 use crate::input::Source;
 use crate::model::{Card, Prepared};
 use crate::predict::{Answer, Failure, Options as PredictOptions, Prediction, Read, Run, Summary, each};
 use crate::units::Progress;
 use anyhow::{Context, Result};
+use ndarray::Array4;
 use std::time::Instant;
 
 /// How to explain.
@@ -22,8 +23,8 @@ pub struct Options {
     pub score: Score,
     /// How activation and gradient become a map.
     pub method: Method,
-    /// What is averaged over, if anything.
-    pub smooth: Option<Smooth>,
+    /// How the map is smoothed; may be empty.
+    pub smooth: Vec<Smooth>,
     /// Which classes are explained.
     pub classes: Classes,
 }
@@ -53,7 +54,11 @@ impl Classes {
             const SHOWN: usize = 20;
             let known: Vec<_> = card.labels.iter().take(SHOWN).map(|label| format!("`{}`", label.id)).collect();
             let rest = if card.labels.len() > SHOWN { ", …" } else { "" };
-            format!("the model has no class `{name}`; it has {}{rest} (or 0 to {})", known.join(", "), card.labels.len() - 1)
+            format!(
+                "the model has no class `{name}`; it has {}{rest} (or 0 to {})",
+                known.join(", "),
+                card.labels.len() - 1
+            )
         })
     }
 }
@@ -75,6 +80,14 @@ pub struct Explanation {
     pub map: Map,
 }
 
+/// Who is told how far the work is.
+pub struct Watch<'p> {
+    /// Of pictures done.
+    pub images: &'p mut dyn Progress,
+    /// Of the runs that one map takes, where it takes many.
+    pub steps: &'p mut dyn Progress,
+}
+
 /// Takes results as they come, in the order of the sources.
 pub trait Sink {
     /// A picture was classified and explained.
@@ -89,20 +102,20 @@ pub fn run(
     sources: &[Source],
     options: &Options,
     sink: &mut dyn Sink,
-    progress: &mut dyn Progress,
+    watch: Watch<'_>,
 ) -> Result<Summary> {
     let mut summary = Summary::of(&prepared, &options.predict);
     let spec = summary.run.card.input.clone();
     let mut waiting = Some(prepared);
     let mut running: Option<Explainer> = None;
-    each(sources, &spec, &options.predict.limits, progress, |source, read| {
+    each(sources, &spec, &options.predict.limits, watch.images, |source, read| {
         let result = match read {
             Ok(read) => {
                 if let Some(prepared) = waiting.take() {
-                    running = Some(Explainer::start(prepared, &options.question(), &options.predict.session)?);
+                    running = Some(Explainer::start(prepared, &options.wanted(), &options.predict.session)?);
                 }
                 let explainer = running.as_mut().context("the model was not started")?;
-                let result = picture(explainer, &source.name(), &read, options, &summary.run);
+                let result = picture(explainer, &source.name(), &read, options, &summary.run, watch.steps);
                 summary.identify(explainer.model())?;
                 result
             }
@@ -123,10 +136,14 @@ pub fn run(
 }
 
 impl Options {
-    /// What the graph has to give: Grad-CAM's map is computed inside it, all else from activation and gradient.
-    pub fn question(&self) -> Question {
-        let whole = self.method != Method::GradCam || self.smooth.is_some();
-        Question { layer: self.layer.clone(), score: self.score, whole }
+    /// Whether feature map and gradient have to leave the graph: Grad-CAM's own map is computed inside it.
+    fn whole(&self) -> bool {
+        self.method != Method::GradCam || !self.smooth.is_empty()
+    }
+
+    /// What the graph has to give.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { layer: self.layer.clone(), score: self.score, whole: self.whole() }
     }
 }
 
@@ -137,30 +154,55 @@ fn picture(
     read: &Read,
     options: &Options,
     run: &Run,
+    steps: &mut dyn Progress,
 ) -> Result<(Answer, Vec<Explanation>)> {
     let tensor = &read.picture.tensor;
     let begun = Instant::now();
     let chosen = if let Classes::One(class) = options.classes { Some(class) } else { None };
     let first = explainer.explain(tensor, chosen)?;
     let infer = begun.elapsed();
-    let all = Answer::of(image, read, &first.probabilities, &run.card, infer, run.cut(None));
+    let mut answer = Answer::of(image, read, &first.probabilities, &run.card, infer, run.cut(None));
     let wanted: Vec<(Option<usize>, Prediction)> = match options.classes {
-        Classes::One(class) => all.predictions.iter().filter(|p| p.index == class).map(|p| (None, p.clone())).collect(),
-        Classes::Best(count) => {
-            all.predictions.iter().take(count.max(1)).enumerate().map(|(at, p)| (Some(at + 1), p.clone())).collect()
+        Classes::One(class) => {
+            answer.predictions.iter().filter(|p| p.index == class).map(|p| (None, p.clone())).collect()
         }
+        Classes::Best(count) => (1..).map(Some).zip(answer.predictions.iter().cloned()).take(count.max(1)).collect(),
     };
     let mut first = Some(first);
     let mut explanations = Vec::new();
     for (rank, class) in wanted {
-        let explained = match first.take() {
-            Some(first) if first.class == class.index => first,
-            _ => explainer.explain(tensor, Some(class.index))?,
+        let explained = match first.take_if(|first| first.class == class.index) {
+            Some(first) => first,
+            None => explainer.explain(tensor, Some(class.index))?,
         };
-        let map = map(explainer, tensor, explained, options, run)?;
+        let map = map(explainer, tensor, explained, options, steps)?;
         let layer = explainer.layer().name.clone();
         explanations.push(Explanation { method: options.method, layer, score: options.score, class, rank, map });
     }
-    let answer = Answer::of(image, read, &probabilities(&all), &run.card, infer, run.cut(options.predict.top));
+    answer.predictions.truncate(options.predict.top.unwrap_or(usize::MAX));
     Ok((answer, explanations))
+}
+
+/// The map of a class, from what the graph gave for it.
+fn map(
+    explainer: &mut Explainer,
+    tensor: &Array4<f32>,
+    explained: Explained,
+    options: &Options,
+    steps: &mut dyn Progress,
+) -> Result<Map> {
+    if !options.whole() {
+        return explained.map.context("the graph gave no map");
+    }
+    let question = cam::Question {
+        method: options.method,
+        smooth: options.smooth.clone(),
+        class: explained.class,
+        layout: explainer.model().card.input.layout,
+    };
+    if question.smooth.contains(&Smooth::Aug) {
+        return cam::map(&question, explainer, tensor, steps);
+    }
+    let activations = explained.activations.context("the graph gave no feature map")?;
+    cam::map_of(&question, &activations, explainer, tensor, steps)
 }

@@ -63,7 +63,8 @@ impl<'o> View<'o> {
     /// Writes all, and gives the failures for the caller to list.
     pub fn finish(self, run: &Run) -> Result<Vec<Failure>> {
         if self.json {
-            let results: Vec<_> = self.answers.into_iter().map(|(answer, shown)| Reasoned::of(answer, &shown)).collect();
+            let results: Vec<_> =
+                self.answers.into_iter().map(|(answer, shown)| Reasoned::of(answer, &shown)).collect();
             let errors: Vec<Missed> = self.failures.iter().cloned().map(Into::into).collect();
             let document = Document { head: Head::of(GRADCAM_SCHEMA, run), results: &results, errors: &errors };
             serde_json::to_writer_pretty(&mut *self.out, &document)?;
@@ -83,7 +84,8 @@ impl<'o> View<'o> {
 /// Classes with bars, and under them what was explained and where it lies.
 fn write_one(out: &mut dyn Write, language: Language, run: &Run, answer: &Answer, shown: &[Shown]) -> Result<()> {
     writeln!(out, "{}  {}", one_line(&answer.image), answer.size)?;
-    let row = |p: &Prediction| vec![class_name(language, &run.card, p), percent(p.probability), bar(p.probability, BAR)];
+    let row =
+        |p: &Prediction| vec![class_name(language, &run.card, p), percent(p.probability), bar(p.probability, BAR)];
     write_rows(out, answer.predictions.iter().map(row), &[1])?;
     writeln!(out)?;
     for one in shown {
@@ -98,15 +100,16 @@ fn write_one(out: &mut dyn Write, language: Language, run: &Run, answer: &Answer
 
 /// A row for each map.
 fn write_several(out: &mut dyn Write, language: Language, run: &Run, all: &[(Answer, Vec<Shown>)]) -> Result<()> {
-    let rows = all.iter().flat_map(|(answer, shown)| shown.iter().map(move |one| (answer, one))).map(|(answer, one)| {
-        let class = &one.explanation.class;
-        vec![
-            one_line(&answer.image).into_owned(),
-            class_name(language, &run.card, class),
-            percent(class.probability),
-            one_line(&places(one)).into_owned(),
-        ]
-    });
+    let rows =
+        all.iter().flat_map(|(answer, shown)| shown.iter().map(move |one| (answer, one))).map(|(answer, one)| {
+            let class = &one.explanation.class;
+            vec![
+                one_line(&answer.image).into_owned(),
+                class_name(language, &run.card, class),
+                percent(class.probability),
+                one_line(&places(one)).into_owned(),
+            ]
+        });
     write_rows(out, rows, &[2])
 }
 
