@@ -3,6 +3,7 @@
 //! Invariants: prints nothing; every map that is not zero comes from the network that answered; an operator without a backward rule is an
 //! error, never a wrong map.
 pub mod cam;
+pub mod overlay;
 
 use anyhow::Result;
 use ndarray::{Array2, Array3, Array4};
