@@ -8,6 +8,7 @@ mod channels;
 mod explainer;
 pub mod faithfulness;
 mod layers;
+pub mod overlay;
 mod run;
 mod score;
 pub mod smooth;

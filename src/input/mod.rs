@@ -5,13 +5,17 @@
 mod decode;
 mod limits;
 mod orientation;
+mod placement;
 mod resize;
 mod source;
 mod tensor;
+mod upright;
 
 pub use decode::{Format, Header};
 pub use limits::Limits;
 pub use orientation::Orientation;
+pub use placement::{Geometry, Sight};
 pub use resize::{Axis, Filter, Order, Resizer};
-pub use source::{Source, Stream, expand, sha256_of};
+pub use source::{FileReader, SharedBytes, Source, Stream, expand, sha256_of};
 pub use tensor::{Color, Layout, Picture, Preprocessing, Resize};
+pub use upright::UprightRows;
