@@ -1,5 +1,5 @@
 //! From pictures to ranked classes: decoding of the next picture overlaps inference of this one, and the runtime is loaded only once a picture is good.
-use crate::input::{Limits, Picture, Preprocessing, Source, sha256_of};
+use crate::input::{Limits, Picture, Preprocessing, Source, Stream, sha256_of};
 use crate::model::{Card, Identity, Model, Prepared, SessionOptions};
 use crate::units::{Progress, Size};
 use anyhow::{Context, Result, anyhow};
@@ -197,12 +197,14 @@ impl Summary {
 }
 
 /// A picture that was read, and the hash of its file.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Read {
     /// The picture as the network sees it.
     pub picture: Picture,
     /// SHA-256 of the file.
     pub sha256: String,
+    /// The file's bytes once more, from their start.
+    pub photo: Stream,
 }
 
 impl Read {
@@ -210,7 +212,8 @@ impl Read {
     pub fn from(source: &Source, spec: &Preprocessing, limits: &Limits) -> Result<Self> {
         let mut stream = source.open(limits)?;
         let sha256 = sha256_of(&mut stream)?;
-        Ok(Self { picture: spec.read(stream, limits)?, sha256 })
+        let photo = stream.again();
+        Ok(Self { picture: spec.read(stream, limits)?, sha256, photo })
     }
 }
 

@@ -67,6 +67,23 @@ impl Common {
         expand(&self.inputs)
     }
 
+    /// What `--json FILE` and its like name: a file for results, or, in `--json photo.jpg`, an image, which is not to be overwritten. A result
+    /// file has the format's ending.
+    pub fn result_file(&mut self, ending: &str, named: Option<PathBuf>) -> Result<Option<PathBuf>> {
+        let Some(file) = named else { return Ok(None) };
+        if file.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)) {
+            return Ok(Some(file));
+        }
+        // What stands here is a slip, unless `expand` can make an image of it.
+        ensure!(
+            file.as_os_str() == "-" || file.exists() || file.to_string_lossy().contains(['*', '?', '[']),
+            "`--{ending} {0}`: `{0}` is no image that exists, and a result file has to end in `.{ending}`",
+            file.display()
+        );
+        self.inputs.insert(0, file);
+        Ok(None)
+    }
+
     /// The model that was named, with its warnings said.
     pub fn prepared(&self, quiet: bool) -> Result<Prepared> {
         // `DERMAI_MODEL=` is how a variable is unset for one command.

@@ -8,7 +8,7 @@ use crate::predict::{Options, run as classify};
 use crate::report::resume::Earlier;
 use crate::report::{Format, Terminal, View};
 use crate::units::Progress;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::ArgGroup;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ fn resume(file: Option<&Path>, prepared: &Prepared, target: &mut Target) -> Resu
 }
 
 impl Args {
-    /// The chosen format and its file. In `--json photo.jpg` the value is an image, not a file to be overwritten: a result file has the format's ending.
+    /// The chosen format and its file.
     fn take_format(&mut self) -> Result<(Format, Option<PathBuf>)> {
         let given = [
             (Format::Json, "json", self.json.take()),
@@ -142,17 +142,6 @@ impl Args {
         else {
             return Ok((Format::Table, None));
         };
-        let Some(file) = file else { return Ok((format, None)) };
-        if file.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)) {
-            return Ok((format, Some(file)));
-        }
-        // What stands here is a slip, unless `expand` can make an image of it.
-        ensure!(
-            file.as_os_str() == "-" || file.exists() || file.to_string_lossy().contains(['*', '?', '[']),
-            "`--{ending} {0}`: `{0}` is no image that exists, and a result file has to end in `.{ending}`",
-            file.display()
-        );
-        self.common.inputs.insert(0, file);
-        Ok((format, None))
+        Ok((format, self.common.result_file(ending, file)?))
     }
 }

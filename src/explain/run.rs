@@ -4,7 +4,7 @@ use super::cam::{self, Method};
 use super::explainer::{Explained, Explainer, Wanted};
 use super::score::Score;
 use super::smooth::Smooth;
-use crate::input::Source;
+use crate::input::{Source, Stream};
 use crate::model::{Card, Prepared};
 use crate::predict::{Answer, Failure, Options as PredictOptions, Prediction, Read, Run, Summary, each};
 use crate::units::Progress;
@@ -74,8 +74,8 @@ pub struct Explanation {
     pub score: Score,
     /// The class.
     pub class: Prediction,
-    /// The class's place among the best, from 1; none where the user chose the class.
-    pub rank: Option<usize>,
+    /// The class's place among the picture's classes, from 1.
+    pub rank: usize,
     /// `[h, w]`, after ReLU, before normalisation and upsampling.
     pub map: Map,
 }
@@ -91,7 +91,9 @@ pub struct Watch<'p> {
 /// Takes results as they come, in the order of the sources.
 pub trait Sink {
     /// A picture was classified and explained.
-    fn explained(&mut self, run: &Run, source: &Source, answer: Answer, explanations: Vec<Explanation>) -> Result<()>;
+    ///
+    /// `photo` gives the picture's bytes once more.
+    fn explained(&mut self, run: &Run, photo: Stream, answer: Answer, explanations: Vec<Explanation>) -> Result<()>;
     /// A picture was not.
     fn failure(&mut self, run: &Run, failure: Failure) -> Result<()>;
 }
@@ -117,14 +119,14 @@ pub fn run(
                 let explainer = running.as_mut().context("the model was not started")?;
                 let result = picture(explainer, &source.name(), &read, options, &summary.run, watch.steps);
                 summary.identify(explainer.model())?;
-                result
+                result.map(|(answer, explanations)| (answer, explanations, read.photo))
             }
             Err(error) => Err(error),
         };
         match result {
-            Ok((answer, explanations)) => {
+            Ok((answer, explanations, photo)) => {
                 summary.answered += 1;
-                sink.explained(&summary.run, source, answer, explanations)
+                sink.explained(&summary.run, photo, answer, explanations)
             }
             Err(error) => {
                 let failure = summary.failure(source, &error);
@@ -162,11 +164,10 @@ fn picture(
     let first = explainer.explain(tensor, chosen)?;
     let infer = begun.elapsed();
     let mut answer = Answer::of(image, read, &first.probabilities, &run.card, infer, run.cut(None));
-    let wanted: Vec<(Option<usize>, Prediction)> = match options.classes {
-        Classes::One(class) => {
-            answer.predictions.iter().filter(|p| p.index == class).map(|p| (None, p.clone())).collect()
-        }
-        Classes::Best(count) => (1..).map(Some).zip(answer.predictions.iter().cloned()).take(count.max(1)).collect(),
+    let ranked = (1..).zip(answer.predictions.iter().cloned());
+    let wanted: Vec<(usize, Prediction)> = match options.classes {
+        Classes::One(class) => ranked.filter(|(_, p)| p.index == class).collect(),
+        Classes::Best(count) => ranked.take(count.max(1)).collect(),
     };
     let mut first = Some(first);
     let mut explanations = Vec::new();

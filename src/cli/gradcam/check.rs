@@ -1,0 +1,1 @@
+//! `dermai gradcam --check`.
