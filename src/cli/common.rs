@@ -9,7 +9,8 @@ use anyhow::{Result, ensure};
 use clap::{ValueEnum, ValueHint};
 use std::path::{Path, PathBuf};
 
-use super::say;
+use super::output::Target;
+use super::{ExitStatus, say};
 
 /// Memory that is assumed where no cgroup says it: Render's smallest plans.
 const USUAL_BUDGET: Bytes = Bytes::mb(512);
@@ -138,8 +139,15 @@ fn locale_is(language: &str) -> bool {
     !plain && sys_locale::get_locale().is_some_and(|locale| locale.split('-').next() == Some(language))
 }
 
+/// Keeps the results and lists what failed.
+pub fn end(target: Target, failures: &[Failure], answered: usize) -> Result<ExitStatus> {
+    target.keep()?;
+    tell(failures, answered);
+    Ok(if failures.is_empty() { ExitStatus::Done } else { ExitStatus::Error })
+}
+
 /// Lists what failed: alone as the command's error, among others at the end.
-pub fn tell(failures: &[Failure], answered: usize) {
+fn tell(failures: &[Failure], answered: usize) {
     if let ([only], 0) = (failures, answered) {
         return say(&format!("error: `{}`: {}", only.image, only.error));
     }

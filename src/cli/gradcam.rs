@@ -1,13 +1,14 @@
 //! `dermai gradcam`: images to class activation maps.
 use super::ExitStatus;
-use super::common::{Common, tell};
+use super::common::{Common, end};
 use super::output::Target;
 use super::say;
 use crate::explain::cam::Method;
 use crate::explain::overlay::{Colormap, Style};
 use crate::explain::smooth::Smooth;
-use crate::explain::{Classes, Options, Reading, Score, Watch, run as explain};
+use crate::explain::{Classes, Options, Reading, Score, Watch, check, run as explain};
 use crate::predict::Options as PredictOptions;
+use crate::report::check::write as write_check;
 use crate::report::Terminal;
 use crate::report::gradcam::{View, write_layers};
 use crate::units::Progress;
@@ -16,7 +17,6 @@ use clap::ValueEnum;
 use std::io::stdout;
 use std::path::PathBuf;
 
-mod check;
 mod files;
 
 use files::{Places, Setting, Writer};
@@ -161,14 +161,14 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
         (false, _) => (&mut terminal, silent_steps),
     };
     let watch = Watch { images, steps };
-    #[cfg(any())]
-    if args.check {
-        return check::run(prepared, &sources, &options, args.common.language(), watch);
-    }
-    let several = sources.len() > 1 || args.top > 1;
-    let places = Places::open(&args, several)?;
-    let mut target = Target::create(json.as_deref(), false)?;
     let language = args.common.language();
+    let mut target = Target::create(json.as_deref(), false)?;
+    if args.check {
+        let report = check(prepared, &sources, &options, watch)?;
+        write_check(&mut target, &report, options.method, language, is_json)?;
+        return end(target, &report.failures, report.checked.len());
+    }
+    let places = Places::open(&args, sources.len() > 1 || args.top > 1)?;
     let view = View::new(is_json, language, &mut target);
     let on_sheet = (sources.len() > 1).then(|| sources.len() * usize::from(args.top));
     let setting =
@@ -177,9 +177,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let summary = explain(prepared, &sources, &options, &mut writer, watch)?;
     let (failures, notes) = writer.finish(&summary.run)?;
     notes.iter().for_each(|note| say(note));
-    target.keep()?;
-    tell(&failures, summary.answered);
-    Ok(if failures.is_empty() { ExitStatus::Done } else { ExitStatus::Error })
+    end(target, &failures, summary.answered)
 }
 
 /// Classes in the table and the JSON, as `predict` shows them.

@@ -1,6 +1,6 @@
 //! `dermai predict`: images to ranked classes.
 use super::ExitStatus;
-use super::common::{Common, tell};
+use super::common::{Common, end};
 use super::output::Target;
 use crate::input::Source;
 use crate::model::Prepared;
@@ -113,9 +113,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let progress: &mut dyn Progress = if quiet || rows || sources.len() < 2 { &mut silent } else { &mut terminal };
     let summary = classify(prepared, &sources, &options, &mut view, progress)?;
     let failures = view.finish(&summary.run)?;
-    target.keep()?;
-    tell(&failures, summary.answered);
-    Ok(if failures.is_empty() { ExitStatus::Done } else { ExitStatus::Error })
+    end(target, &failures, summary.answered)
 }
 
 /// Copies what an earlier run has answered to `target`, unless another model answered it.

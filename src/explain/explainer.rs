@@ -5,7 +5,7 @@ use super::score::{Head, Score};
 use super::{Activations, Map, Network};
 use crate::input::Layout;
 use crate::model::{Feed, Model, Prepared, SessionOptions};
-use crate::onnx::{ElementType, Graph, Node, Patch, Port, Shapes, infer};
+use crate::onnx::{ElementType, Graph, Node, Patch, Port, Shapes, TensorProto, infer};
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array3, Array4, ArrayD};
 
@@ -136,10 +136,21 @@ pub struct Explained {
 impl Explainer {
     /// Writes the backward pass and starts the runtime.
     pub fn start(prepared: Prepared, wanted: &Wanted, options: &SessionOptions) -> Result<Self> {
+        Self::start_with(prepared, wanted, Vec::new(), options)
+    }
+
+    /// The same with some of the network's weights replaced.
+    pub fn start_with(
+        prepared: Prepared,
+        wanted: &Wanted,
+        weights: Vec<TensorProto>,
+        options: &SessionOptions,
+    ) -> Result<Self> {
         let reading = Reading::of(&prepared)?;
         let name = wanted.layer.as_deref().or(prepared.card.explain.layer.as_deref());
         let layer = reading.layer(name)?.clone();
-        let (patch, outputs) = reading.patch(&layer, wanted)?;
+        let (mut patch, outputs) = reading.patch(&layer, wanted)?;
+        patch.initializers.extend(weights);
         let model = prepared.start_patched(&reading.graph, &patch, options)?;
         Ok(Self { model, layer, score: wanted.score, whole: wanted.whole, outputs })
     }

@@ -4,15 +4,18 @@
 //! error, never a wrong map.
 pub mod backward;
 pub mod cam;
+mod check;
 mod channels;
 mod explainer;
 pub mod faithfulness;
 mod layers;
 pub mod overlay;
+mod randomise;
 mod run;
 mod score;
 pub mod smooth;
 
+pub use check::{Checked, Report, check};
 pub use explainer::{Explained, Explainer, Reading, Wanted};
 pub use layers::{Layer, Layers};
 pub use run::{Classes, Explanation, Options, Sink, Watch, run};

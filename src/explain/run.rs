@@ -39,6 +39,11 @@ pub enum Classes {
 }
 
 impl Classes {
+    /// The class, if there is one for every picture.
+    pub fn one(self) -> Option<usize> {
+        if let Self::One(class) = self { Some(class) } else { None }
+    }
+
     /// The class that a user names by its label or its index.
     ///
     /// # Errors
@@ -143,6 +148,12 @@ impl Options {
         self.method != Method::GradCam || !self.smooth.is_empty()
     }
 
+    /// The same for one class.
+    #[must_use]
+    pub fn with_class(&self, class: usize) -> Self {
+        Self { classes: Classes::One(class), ..self.clone() }
+    }
+
     /// What the graph has to give.
     pub fn wanted(&self) -> Wanted {
         Wanted { layer: self.layer.clone(), score: self.score, whole: self.whole() }
@@ -160,8 +171,7 @@ fn picture(
 ) -> Result<(Answer, Vec<Explanation>)> {
     let tensor = &read.picture.tensor;
     let begun = Instant::now();
-    let chosen = if let Classes::One(class) = options.classes { Some(class) } else { None };
-    let first = explainer.explain(tensor, chosen)?;
+    let first = explainer.explain(tensor, options.classes.one())?;
     let infer = begun.elapsed();
     let mut answer = Answer::of(image, read, &first.probabilities, &run.card, infer, run.cut(None));
     let ranked = (1..).zip(answer.predictions.iter().cloned());
@@ -182,6 +192,18 @@ fn picture(
     }
     answer.predictions.truncate(options.predict.top.unwrap_or(usize::MAX));
     Ok((answer, explanations))
+}
+
+/// Probabilities, the class that is explained (the chosen one or the best), and its map.
+pub(super) fn explain(
+    explainer: &mut Explainer,
+    tensor: &Array4<f32>,
+    options: &Options,
+    steps: &mut dyn Progress,
+) -> Result<(Vec<f32>, usize, Map)> {
+    let explained = explainer.explain(tensor, options.classes.one())?;
+    let (probabilities, class) = (explained.probabilities.clone(), explained.class);
+    Ok((probabilities, class, map(explainer, tensor, explained, options, steps)?))
 }
 
 /// The map of a class, from what the graph gave for it.

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 /// A model whose card and graph have been read and agree; the runtime is not loaded yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     /// The card, written or assumed.
     pub card: Card,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: comfy-table, indicatif and csv are named here only; data goes where the caller says, never to the terminal by itself.
 mod bar;
+pub mod check;
 pub mod gradcam;
 pub mod json;
 mod line;

@@ -1,19 +1,22 @@
-//! One measured figure: samples of ours, of Python's in the same pairs, and the target they are held to.
+//! One measured figure: samples of ours, of the other side's in the same pairs, and the target they are held to.
 
 use std::fmt;
 
 use super::stats::{Spread, median};
+
+/// What most figures stand beside.
+const PYTHON: &str = "Python";
 
 /// What a figure must not go beyond.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// Ours is at most this.
     Most(f64),
-    /// Ours over Python's is at most this.
+    /// Ours over the other side's is at most this.
     RatioMost(f64),
-    /// Ours over Python's is at least this.
+    /// Ours over the other side's is at least this.
     RatioLeast(f64),
-    /// Ours is at most Python's and this.
+    /// Ours is at most the other side's and this.
     MostBeside(f64),
 }
 
@@ -26,6 +29,8 @@ pub enum Unit {
     Megabytes,
     /// Images per second.
     ImagesPerSecond,
+    /// A pure number.
+    Ratio,
 }
 
 /// A figure and its samples; those of one pair were taken one right after the other.
@@ -38,21 +43,35 @@ pub struct Figure {
     /// What it is held to, if anything.
     pub target: Option<Target>,
     ours: Vec<f64>,
-    python: Option<Vec<f64>>,
+    beside: Option<Vec<f64>>,
+    /// What stands beside ours.
+    against: &'static str,
 }
 
 impl Figure {
     /// A figure of ours alone.
     pub fn new(name: impl Into<String>, unit: Unit, ours: Vec<f64>) -> Self {
-        Self { name: name.into(), unit, target: None, ours, python: None }
+        Self { name: name.into(), unit, target: None, ours, beside: None, against: PYTHON }
     }
 
     /// Python's samples, one for each of ours.
     #[must_use]
-    pub fn beside(mut self, python: Vec<f64>) -> Self {
-        debug_assert_eq!(self.ours.len(), python.len(), "{}", self.name);
-        self.python = Some(python);
+    pub fn beside(self, python: Vec<f64>) -> Self {
+        self.against(PYTHON, python)
+    }
+
+    /// Samples of something else, one for each of ours.
+    #[must_use]
+    pub fn against(mut self, what: &'static str, samples: Vec<f64>) -> Self {
+        debug_assert_eq!(self.ours.len(), samples.len(), "{}", self.name);
+        self.beside = Some(samples);
+        self.against = what;
         self
+    }
+
+    /// What stands beside ours.
+    pub fn other(&self) -> &'static str {
+        self.against
     }
 
     /// What it is held to.
@@ -67,14 +86,14 @@ impl Figure {
         self.summary(&self.ours)
     }
 
-    /// Python's, in the same way.
-    pub fn python(&self) -> Option<f64> {
-        self.python.as_ref().map(|samples| self.summary(samples))
+    /// The other side's, in the same way.
+    pub fn theirs(&self) -> Option<f64> {
+        self.beside.as_ref().map(|samples| self.summary(samples))
     }
 
-    /// Ours over Python's, pair by pair, so that what slows the machine down for a while slows both.
+    /// Ours over the other side's, pair by pair, so that what slows the machine down for a while slows both.
     pub fn ratio(&self) -> Option<Spread> {
-        Some(Spread::of(self.pairs()?.map(|(ours, python)| ours / python).collect()))
+        Some(Spread::of(self.pairs()?.map(|(ours, theirs)| ours / theirs).collect()))
     }
 
     /// Whether the target is met; `None` without one.
@@ -85,19 +104,19 @@ impl Figure {
             Target::RatioMost(most) => self.ratio().is_some_and(|ratio| ratio.median <= most),
             Target::RatioLeast(least) => self.ratio().is_some_and(|ratio| ratio.median >= least),
             Target::MostBeside(most) => {
-                self.pairs().is_some_and(|pairs| median(pairs.map(|(ours, python)| ours - python).collect()) <= most)
+                self.pairs().is_some_and(|pairs| median(pairs.map(|(ours, theirs)| ours - theirs).collect()) <= most)
             }
         })
     }
 
     fn pairs(&self) -> Option<impl Iterator<Item = (f64, f64)>> {
-        Some(self.ours.iter().copied().zip(self.python.as_ref()?.iter().copied()))
+        Some(self.ours.iter().copied().zip(self.beside.as_ref()?.iter().copied()))
     }
 
     fn summary(&self, samples: &[f64]) -> f64 {
         match self.unit {
             Unit::Megabytes => samples.iter().copied().fold(f64::NAN, f64::max),
-            Unit::Milliseconds | Unit::ImagesPerSecond => median(samples.to_vec()),
+            Unit::Milliseconds | Unit::ImagesPerSecond | Unit::Ratio => median(samples.to_vec()),
         }
     }
 }
@@ -109,7 +128,7 @@ impl Unit {
             return "not measured".into();
         }
         let digits = if value.abs() < 10.0 { 2 } else { usize::from(value.abs() < 100.0) };
-        format!("{value:.digits$} {self}")
+        format!("{value:.digits$} {self}").trim_end().to_owned()
     }
 }
 
@@ -119,18 +138,19 @@ impl fmt::Display for Unit {
             Self::Milliseconds => "ms",
             Self::Megabytes => "MB",
             Self::ImagesPerSecond => "images/s",
+            Self::Ratio => "",
         })
     }
 }
 
 impl Target {
-    /// The target in words, its numbers in `unit`.
-    pub fn show(self, unit: Unit) -> String {
+    /// The target in words, its numbers in `unit`; `against` is the other side.
+    pub fn show(self, unit: Unit, against: &str) -> String {
         match self {
             Self::Most(most) => format!("at most {most} {unit}"),
-            Self::RatioMost(most) => format!("at most {most:.2} x Python"),
-            Self::RatioLeast(least) => format!("at least {least:.2} x Python"),
-            Self::MostBeside(most) => format!("at most Python + {most} {unit}"),
+            Self::RatioMost(most) => format!("at most {most:.2} x {against}"),
+            Self::RatioLeast(least) => format!("at least {least:.2} x {against}"),
+            Self::MostBeside(most) => format!("at most {against} + {most} {unit}"),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod child;
 mod figure;
+mod gradcam_cost;
+mod gradcam_lesions;
 mod jpeg;
 mod machine;
 mod predict_default;
@@ -50,12 +52,14 @@ enum Outcome {
 }
 
 /// Every topic, in the order in which they are run.
-const TOPICS: [Topic; 5] = [
+const TOPICS: [Topic; 7] = [
     predict_large::TOPIC,
     predict_default::TOPIC,
     predict_folder::TOPIC,
     predict_refusals::TOPIC,
     predict_photo::TOPIC,
+    gradcam_cost::TOPIC,
+    gradcam_lesions::TOPIC,
 ];
 
 /// Arguments of `cargo xtask bench`.

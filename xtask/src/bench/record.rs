@@ -26,7 +26,9 @@ struct Row {
     topic: &'static str,
     name: String,
     ours: Option<f64>,
-    python: Option<f64>,
+    beside: Option<f64>,
+    /// What `beside` is: `Python`, or a command of ours.
+    against: &'static str,
     ratio: Option<f64>,
     /// A quarter of the pairs' ratios lie below the first, a quarter above the second.
     ratio_quartiles: Option<[f64; 2]>,
@@ -52,7 +54,7 @@ impl Record {
     pub fn print_head(&self) -> Result<()> {
         print(format_args!(
             "{}. Medians of {} pairs, of memory the worst; the ratio is the median of the pairs' ratios, in brackets its middle half.\n\n\
-             | measured | dermai | Python | dermai / Python | target | |\n|---|---|---|---|---|---|",
+             | measured | dermai | beside | dermai / beside | target | |\n|---|---|---|---|---|---|",
             self.machine, self.runs
         ))
     }
@@ -107,11 +109,12 @@ impl Row {
             topic,
             name: figure.name.clone(),
             ours: number(figure.ours()),
-            python: figure.python().and_then(number),
+            beside: figure.theirs().and_then(number),
+            against: figure.other(),
             ratio: ratio.and_then(|ratio| number(ratio.median)),
             ratio_quartiles: ratio.map(|ratio| [ratio.low, ratio.high]).filter(|at| at.iter().all(|v| v.is_finite())),
             unit: figure.unit.to_string(),
-            target: figure.target.map(|target| target.show(figure.unit)),
+            target: figure.target.map(|target| target.show(figure.unit, figure.other())),
             met: figure.met(),
         }
     }
@@ -120,12 +123,12 @@ impl Row {
 /// One line of the table.
 fn markdown(figure: &Figure) -> String {
     let unit = figure.unit;
-    let python = figure.python().map(|value| unit.show(value)).unwrap_or_default();
+    let beside = figure.theirs().map(|value| format!("{}: {}", figure.other(), unit.show(value))).unwrap_or_default();
     let ratio = figure.ratio().filter(|ratio| ratio.median.is_finite());
     let ratio = ratio.map(|r| format!("{:.2} ({:.2} to {:.2})", r.median, r.low, r.high)).unwrap_or_default();
-    let target = figure.target.map(|target| target.show(unit)).unwrap_or_default();
+    let target = figure.target.map(|target| target.show(unit, figure.other())).unwrap_or_default();
     let verdict = figure.met().map_or("", |met| if met { "met" } else { "**missed**" });
-    format!("| {} | {} | {python} | {ratio} | {target} | {verdict} |", figure.name, unit.show(figure.ours()))
+    format!("| {} | {} | {beside} | {ratio} | {target} | {verdict} |", figure.name, unit.show(figure.ours()))
 }
 
 /// The topics, one a line.
@@ -151,7 +154,7 @@ mod tests {
         let figure = Figure::new("inference", Unit::Milliseconds, vec![50.0]).beside(vec![100.0]);
         assert_eq!(
             markdown(&figure.clone().target(Target::RatioMost(1.0))),
-            "| inference | 50.0 ms | 100 ms | 0.50 (0.50 to 0.50) | at most 1.00 x Python | met |"
+            "| inference | 50.0 ms | Python: 100 ms | 0.50 (0.50 to 0.50) | at most 1.00 x Python | met |"
         );
         assert!(markdown(&figure.target(Target::Most(49.0))).ends_with("| at most 49 ms | **missed** |"));
     }

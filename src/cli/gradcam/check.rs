@@ -1,1 +1,0 @@
-//! `dermai gradcam --check`.
