@@ -72,6 +72,7 @@ fn correlates(a: &Map, b: &Map) -> bool {
 #[test]
 fn maps_are_those_of_pytorch_grad_cam() {
     let mut npz = golden();
+    let mut wrong = Vec::new();
     for method in Method::ALL.into_iter().filter(|method| *method != Method::ScoreCam) {
         let mut worst = [0.0f64; 2];
         for case in 0..CASES {
@@ -87,11 +88,14 @@ fn maps_are_those_of_pytorch_grad_cam() {
                 assert!(ours.iter().all(|value| *value >= 0.0));
                 let far = distance(&ours, &relu(&theirs));
                 worst[usize::from(eigen)] = worst[usize::from(eigen)].max(far);
-                assert!(far <= TOLERANCE, "{method}{suffix}, case {case}: {far:.1e}");
+                if far > TOLERANCE {
+                    wrong.push(format!("{method}{suffix}, case {case}: {far:.1e}"));
+                }
             }
         }
         eprintln!("{method} against pytorch-grad-cam, relative: {:.1e}; eigen_smooth {:.1e}", worst[0], worst[1]);
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -103,7 +107,7 @@ fn upsampling_is_that_of_pytorch() {
         for (name, corners) in [("aligned", Corners::Aligned), ("half", Corners::Edges)] {
             let theirs = npz.array::<f32>(&format!("up_{case}_{name}")).into_dimensionality::<Ix3>().unwrap();
             for (map, theirs) in maps.outer_iter().zip(theirs.outer_iter()) {
-                let ours = bilinear(map, 13, 17, corners);
+                let ours = bilinear(&map, 13, 17, corners);
                 let far = ours.iter().zip(theirs).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
                 worst = worst.max(far);
             }
@@ -148,7 +152,8 @@ impl Drawn {
         let x = if self.layout == Layout::Nchw { x } else { x.permuted_axes([0, 3, 1, 2]) };
         let (_, channels, height, width) = self.direct.dim();
         let mut padded = Array3::zeros((3, x.dim().2 + 2, x.dim().3 + 2));
-        padded.slice_mut(s![.., 1..-1, 1..-1]).assign(&x.slice(s![0, .., .., ..]));
+        let inner = s![.., 1..=x.dim().2, 1..=x.dim().3];
+        padded.slice_mut(inner).assign(&x.slice(s![0, .., .., ..]));
         Array3::from_shape_fn((channels, height, width), |(k, y, x)| {
             let window = padded.slice(s![.., self.stride * y.., self.stride * x..]);
             let window = window.slice(s![.., ..3, ..3]);

@@ -3,6 +3,7 @@
 mod cam_methods;
 mod gradcam_parity;
 mod jobs;
+mod faithfulness;
 mod large_jpeg;
 mod layers;
 mod parity;

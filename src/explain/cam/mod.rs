@@ -191,7 +191,7 @@ pub fn normalised(map: &Map) -> Map {
     map.mapv(|value| if span > 0.0 { ((f64::from(value) - f64::from(least)) / span) as f32 } else { 0.0 })
 }
 
-/// A map without what speaks against the class. Overflow is an error: ReLU alone would turn what is not a number into "no heat".
+/// A map without what speaks against the class. Overflow is an error: `ReLU` alone would turn what is not a number into "no heat".
 fn relu(map: &Array2<f64>) -> Result<Map> {
     let map = map.mapv(|value| value as f32);
     ensure!(

@@ -32,7 +32,8 @@ fn projection(samples: &Array2<f64>) -> Array1<f64> {
     let by_position = count <= channels;
     let gram = if by_position { samples.dot(&samples.t()) } else { samples.t().dot(samples) };
     let side = gram.nrows();
-    let eigen = SymmetricEigen::new(DMatrix::from_fn(side, side, |row, column| gram[[row, column]]));
+    // Symmetric: rows and columns may change places.
+    let eigen = SymmetricEigen::new(DMatrix::from_iterator(side, side, gram));
     let largest = eigen.eigenvalues.imax();
     let vector = Array1::from_iter(eigen.eigenvectors.column(largest).iter().copied());
     if by_position { vector * eigen.eigenvalues[largest].max(0.0).sqrt() } else { samples.dot(&vector) }

@@ -31,7 +31,7 @@ pub(super) fn weights(
     let mut scores = Vec::with_capacity(activations.activation.len_of(ndarray::Axis(0)));
     progress.start("channels", activations.activation.len_of(ndarray::Axis(0)) as u64);
     for channel in activations.activation.outer_iter() {
-        let mask = bilinear(channel, height, width, Corners::Aligned);
+        let mask = bilinear(&channel, height, width, Corners::Aligned);
         let least = mask.iter().copied().fold(f32::INFINITY, f32::min);
         let most = mask.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let span = f64::from(most) - f64::from(least);

@@ -31,7 +31,7 @@ fn axis(source: usize, target: usize, corners: Corners) -> Vec<Between> {
 }
 
 /// `map` at `[height, width]`. Between the outermost centres and the edge the outermost value stays. Panics if `map` is empty.
-pub fn bilinear(map: ArrayView2<f32>, height: usize, width: usize, corners: Corners) -> Array2<f32> {
+pub fn bilinear(map: &ArrayView2<f32>, height: usize, width: usize, corners: Corners) -> Array2<f32> {
     let (rows, columns) = (axis(map.nrows(), height, corners), axis(map.ncols(), width, corners));
     Array2::from_shape_fn((height, width), |(y, x)| {
         let (row, column) = (&rows[y], &columns[x]);
