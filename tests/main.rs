@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)] // a panic here is the report
 mod large_jpeg;
 mod layers;
+mod overlay;
 mod parity;
 mod pixels;
 mod support;
