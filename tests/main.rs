@@ -6,6 +6,7 @@ mod jobs;
 mod faithfulness;
 mod large_jpeg;
 mod layers;
+mod overlay;
 mod parity;
 mod pixels;
 mod predict;

@@ -258,3 +258,33 @@ fn matches_of(pattern: &Path) -> Result<Vec<Source>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn streams_over_the_same_bytes_do_not_move_each_other() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"0123456789").expect("written");
+        for mut first in [
+            Stream::File(FileReader { file: Arc::new(file), at: 0 }),
+            Stream::Memory(Cursor::new(b"0123456789".to_vec())),
+        ] {
+            let mut two = [0; 2];
+            first.read_exact(&mut two).expect("two bytes");
+            let mut second = first.again();
+            let mut third = second.again();
+            second.seek(SeekFrom::End(-1)).expect("a place");
+            for (of_third, expected) in [(false, b"23"), (true, b"01"), (false, b"45")] {
+                let stream = if of_third { &mut third } else { &mut first };
+                stream.read_exact(&mut two).expect("two bytes");
+                assert_eq!(&two, expected);
+            }
+            assert_eq!(second.read(&mut two).expect("a byte"), 1);
+            assert_eq!((two[0], second.stream_position().expect("a place")), (b'9', 10));
+            second.seek(SeekFrom::Current(-11)).expect_err("a place before the start");
+        }
+    }
+}

@@ -134,3 +134,43 @@ pub fn over_picture(heat: &Heat, geometry: &Geometry) -> Array2<f32> {
         columns[x].between(|column| rows[y].between(|row| heat.0[[row, column]]))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Color, Filter, Layout, Preprocessing, Resize};
+    use crate::units::Size;
+    use ndarray::array;
+
+    /// OpenCV 5.0.0: `cv2.resize(np.float32([[0, 3, 1], [8, 2, 5]]) / 8, (7, 5), interpolation=cv2.INTER_LINEAR)`.
+    const OPENCV: [[f32; 7]; 5] = [
+        [0.0, 0.053_571_4, 0.214_285_7, 0.375, 0.267_857_1, 0.160_714_3, 0.125],
+        [0.1, 0.137_5, 0.25, 0.362_5, 0.282_142_8, 0.201_785_7, 0.175],
+        [0.5, 0.473_214_3, 0.392_857_1, 0.312_5, 0.339_285_7, 0.366_071_5, 0.375],
+        [0.9, 0.808_928_5, 0.535_714_3, 0.262_5, 0.396_428_6, 0.530_357_2, 0.575],
+        [1.0, 0.892_857_1, 0.571_428_5, 0.25, 0.410_714_3, 0.571_428_6, 0.625],
+    ];
+
+    #[test]
+    fn a_map_is_enlarged_as_opencv_does_it() {
+        let spec = Preprocessing {
+            layout: Layout::Nchw,
+            size: [2, 3],
+            color: Color::Rgb,
+            resize: Resize::Stretch { filter: Filter::Bilinear },
+            scale: 1.0,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+        };
+        let geometry = Geometry::of(Size { width: 7, height: 5 }, &spec);
+        let heat = Heat::new(&array![[0.0, 3.0, 1.0], [8.0, 2.0, 5.0]]).expect("heat");
+        let mut enlarged = Enlarged::new(&heat, &geometry);
+        let mut values = Vec::new();
+        for (y, expected) in (0..).zip(OPENCV) {
+            enlarged.row(y, &mut values);
+            let off = |(ours, theirs): (&f32, f32)| (ours - theirs).abs();
+            let worst = values.iter().zip(expected).map(off).fold(0.0, f32::max);
+            assert!(values.len() == 7 && worst < 1e-6, "row {y}: {values:?}, not {expected:?}");
+        }
+    }
+}

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 const LONGEST: usize = 500;
 
 /// Of a line's height, the size of its letters as the font counts it: its own ascent leaves no room for the two accents of a capital such as `Ẩ`.
-const LETTERS: f32 = 0.885;
+const LETTERS: f32 = 0.87;
 /// Of that size, how far the highest accent rises above the base line.
-const RISE: f32 = 0.925;
+const RISE: f32 = 0.94;
 
 /// Which end of a text stays when there is no room for all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
