@@ -2,8 +2,7 @@
 use crate::input::{Limits, Picture, Preprocessing, Source, sha256_of};
 use crate::model::{Card, Identity, Model, Prepared, SessionOptions};
 use crate::units::{Progress, Size};
-use anyhow::{Context, Result, anyhow};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -170,11 +169,7 @@ fn decode_all(sources: &[Source], spec: &Preprocessing, limits: &Limits, ready: 
             let sha256 = sha256_of(&mut stream)?;
             Ok((spec.read(stream, limits)?, sha256))
         };
-        // A decoder that panics over one picture must not take the others' answers with it.
-        let result = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-            Err(anyhow!("the decoder failed on it, which is a bug: please report it with the image"))
-        });
-        if ready.send(Decoded { image: source.name(), result }).is_err() {
+        if ready.send(Decoded { image: source.name(), result: read() }).is_err() {
             return;
         }
     }
