@@ -1,6 +1,7 @@
 //! What the tests share.
 pub mod figures;
 pub mod jpegs;
+pub mod memory;
 pub mod models;
 pub mod npz;
 pub mod pictures;
