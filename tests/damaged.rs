@@ -1,5 +1,6 @@
 //! Damaged pictures: whatever bytes are changed, reading ends with a picture or an error, within a stated amount of memory.
 #![cfg(target_os = "linux")]
+#![allow(clippy::print_stderr)] // what a failed run needs to say
 use crate::support::memory::peak_of;
 use crate::support::pictures::plain;
 use crate::support::program::fixture;
@@ -8,9 +9,11 @@ use dermai::units::{Bytes, Size};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{RngSeed, TestRunner};
+use std::cell::RefCell;
 use std::env;
 use std::fs;
 use std::io::Cursor;
+use std::path::Path;
 use std::process::Command;
 
 /// Set in the process that does the work.
@@ -136,39 +139,53 @@ fn read_damaged_pictures() {
         ..ProptestConfig::default()
     };
     let spec = plain(Size { width: 16, height: 12 }, Resize::Stretch { filter: Filter::Bilinear });
-    let mut most = (0, String::new());
-    let (mut pictures, mut errors) = (0, 0);
-    let read = |(at, changes): (Index, Vec<Change>)| {
+    let tally = RefCell::new(Tally::default());
+    let result = TestRunner::new(config).run(&(any::<Index>(), changes()), |(at, changes)| {
         let (name, file) = &files[at.index(files.len())];
         let mut file = file.clone();
-        changes.iter().for_each(|change| change.apply(&mut file));
+        for change in &changes {
+            change.apply(&mut file);
+        }
         mend(&mut file);
-        let (result, peak) = peak_of(|| spec.read(Stream::Memory(Cursor::new(file)), &LIMITS));
-        match result {
-            Ok(_) => pictures += 1,
-            Err(error) => {
-                errors += 1;
-                let error = format!("{error:#}");
-                // A panic comes as an error; `image-webp` 0.2.4, the newest, panics over some Huffman codes. Lack of memory comes from libjpeg.
-                let panic = error.contains("gave up") && !name.ends_with(".webp");
-                prop_assert!(!panic && !error.contains("nsufficient memory"), "{}: {}", name, error);
-            }
+        let (result, peak) = peak_of(|| spec.read(Stream::Memory(Cursor::new(file)), &LIMITS).map(drop));
+        tally.borrow_mut().add(name, &result, peak);
+        let is_webp = Path::new(name).extension().is_some_and(|e| e == "webp");
+        if let Err(error) = result {
+            let error = format!("{error:#}");
+            // A panic comes as an error; `image-webp` 0.2.4, the newest, panics over some Huffman codes. Lack of memory comes from libjpeg.
+            let panic = error.contains("gave up") && !is_webp;
+            prop_assert!(!panic && !error.contains("nsufficient memory"), "{}: {}", name, error);
         }
-        if peak > most.0 {
-            most = (peak, name.clone());
-        }
-        let bound = MOST + if name.ends_with(".webp") { WEBP_PARTITION } else { 0 };
+        let bound = MOST + if is_webp { WEBP_PARTITION } else { 0 };
         prop_assert!(peak <= bound, "{name}: {peak} bytes");
         Ok(())
-    };
-    let read = std::cell::RefCell::new(read);
-    let result = TestRunner::new(config).run(&(any::<Index>(), changes()), |case| (read.borrow_mut())(case));
-    drop(read);
-    eprintln!("{pictures} pictures, {errors} errors; at most {} bytes ({})", most.0, most.1);
+    });
+    let tally = tally.into_inner();
+    eprintln!("{tally:?}");
     if let Err(error) = result {
         panic!("{error}");
     }
-    assert!(pictures * 10 > CASES && errors * 10 > CASES, "the changes are too weak or too strong");
+    assert!(
+        tally.pictures * 10 > CASES && tally.errors * 10 > CASES,
+        "the changes are too weak or too strong: {tally:?}"
+    );
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    pictures: u32,
+    errors: u32,
+    most_bytes: u64,
+    worst: String,
+}
+
+impl Tally {
+    fn add(&mut self, name: &str, result: &anyhow::Result<()>, peak: u64) {
+        *(if result.is_ok() { &mut self.pictures } else { &mut self.errors }) += 1;
+        if peak > self.most_bytes {
+            (self.most_bytes, self.worst) = (peak, name.to_owned());
+        }
+    }
 }
 
 /// Private writable memory of this process (getrlimit(2), `RLIMIT_DATA`).

@@ -1,5 +1,7 @@
 //! The integration tests, one crate: behaviour against references, real files and real processes.
 #![allow(missing_docs, clippy::unwrap_used)] // a panic here is the report
+mod bundles;
+mod cards;
 mod damaged;
 mod jobs;
 mod large_jpeg;
@@ -9,5 +11,7 @@ mod pixels;
 mod predict;
 mod refusals;
 mod results;
+mod sockets;
 mod streams;
 mod support;
+mod tiny_graphs;

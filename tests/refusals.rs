@@ -6,12 +6,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+/// What a refused image may take: the program itself and its threads, not the picture.
+const MOST: u64 = 24 << 20;
+
 /// Runs where the runtime is missing, and where it is no library; both have to end with the image's own error, which is given.
 #[track_caller]
 fn refused<A: AsRef<OsStr> + Clone>(at: &Path, arguments: &[A]) -> String {
     let broken = fixture("bad/text.jpg");
     let [missing, broken] = [Path::new("/absent/libonnxruntime.so"), &broken].map(|library| {
-        let outcome = predict_in(at, arguments).env("ORT_DYLIB_PATH", library).run().exits(2);
+        let outcome = predict_in(at, arguments).env("ORT_DYLIB_PATH", library).within(MOST).run().exits(2);
         assert_eq!(outcome.stdout, "", "{}", outcome.text());
         outcome.one_error().to_owned()
     });
@@ -190,6 +193,14 @@ fn sizes_within_a_file_are_checked_too() {
         strips(u32::MAX)
     );
     assert!(strips(1000).ends_with("not a readable TIFF: it is cut short"), "{}", strips(1000));
+    let exif = changed("exif.webp", "images/exif-6.webp", &|file| {
+        let start = find(file, b"EXIF") + 4;
+        file[start..start + 4].copy_from_slice(&0x7fff_0000_u32.to_le_bytes());
+    });
+    assert!(exif.starts_with("error: `exif.webp`: not a readable WebP: "), "{exif}");
+    // A JPEG's header, cut in the middle of a segment.
+    let cut = changed("cut.jpg", "images/jpeg-420.jpg", &|file| file.truncate(30));
+    assert_eq!(cut, "error: `cut.jpg`: not a readable JPEG: it is cut short");
 }
 
 /// A damaged Huffman code over which `image-webp` 0.2.4 panics.

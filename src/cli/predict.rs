@@ -127,9 +127,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     if let Some(shard) = args.shard {
         sources = sources.into_iter().skip(shard.index - 1).step_by(shard.of).collect();
     }
-    // `DERMAI_MODEL=` is how a variable is unset for one command.
-    let model = args.model.as_deref().filter(|model| !model.as_os_str().is_empty());
-    let prepared = Prepared::find(model)?;
+    let prepared = Prepared::find(args.model.as_deref())?;
     if !quiet {
         prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
@@ -238,7 +236,7 @@ impl Args {
 fn locale_is(language: &str) -> bool {
     // `LC_ALL=C` asks for plain output and overrules `LANGUAGE` (gettext manual, 2.3); `sys_locale` does not know that.
     let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let posix = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| set(name));
+    let posix = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(set);
     let plain = posix.is_some_and(|locale| matches!(locale.split('.').next(), Some("C" | "POSIX")));
     !plain && sys_locale::get_locale().is_some_and(|locale| locale.split('-').next() == Some(language))
 }

@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn panics_become_errors_and_errors_stay() {
-        assert_eq!(guarded(|| Ok(panics_are_errors())).expect("no error"), true);
+        assert!(guarded(|| Ok(panics_are_errors())).expect("no error"));
         assert!(!panics_are_errors());
         let error = |work: fn() -> Result<()>| guarded(work).expect_err("an error").to_string();
         assert_eq!(error(|| bail!("an error")), "an error");

@@ -23,25 +23,25 @@ fn note(bytes: isize) {
 // SAFETY: every call is passed on to the system's allocator with the arguments that came; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size() as isize);
+        note(layout.size().cast_signed());
         // SAFETY: the caller keeps `alloc`'s contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size() as isize);
+        note(layout.size().cast_signed());
         // SAFETY: the caller keeps `alloc_zeroed`'s contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        note(-(layout.size() as isize));
+        note(-layout.size().cast_signed());
         // SAFETY: the caller keeps `dealloc`'s contract.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size as isize - layout.size() as isize);
+        note(size.cast_signed() - layout.size().cast_signed());
         // SAFETY: the caller keeps `realloc`'s contract.
         unsafe { System.realloc(block, layout, size) }
     }

@@ -1,6 +1,7 @@
 //! What the tests share.
 pub mod figures;
 pub mod jpegs;
+#[cfg(target_os = "linux")]
 pub mod memory;
 pub mod models;
 pub mod npz;
@@ -9,3 +10,4 @@ pub mod program;
 pub mod shared;
 #[cfg(unix)]
 pub mod terminal;
+pub mod watched;
