@@ -2,8 +2,7 @@
 use crate::input::{Limits, Picture, Preprocessing, Source, Stream, sha256_of};
 use crate::model::{Card, Identity, Model, Prepared, SessionOptions};
 use crate::units::{Progress, Size};
-use anyhow::{Context, Result, anyhow};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -250,11 +249,7 @@ fn read_all<'s>(
     ready: &SyncSender<(&'s Source, Result<Read>)>,
 ) {
     for source in sources {
-        // A decoder that panics over one picture must not take the others' answers with it.
-        let read = catch_unwind(AssertUnwindSafe(|| Read::from(source, spec, limits))).unwrap_or_else(|_| {
-            Err(anyhow!("the decoder failed on it, which is a bug: please report it with the image"))
-        });
-        if ready.send((source, read)).is_err() {
+        if ready.send((source, Read::from(source, spec, limits))).is_err() {
             return;
         }
     }

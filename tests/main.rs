@@ -1,9 +1,12 @@
 //! The integration tests, one crate: behaviour against references, real files and real processes.
 #![allow(missing_docs, clippy::unwrap_used)] // a panic here is the report
+mod bundles;
 mod cam_methods;
+mod cards;
+mod damaged;
+mod faithfulness;
 mod gradcam_parity;
 mod jobs;
-mod faithfulness;
 mod large_jpeg;
 mod layers;
 mod overlay;
@@ -12,5 +15,7 @@ mod pixels;
 mod predict;
 mod refusals;
 mod results;
+mod sockets;
 mod streams;
 mod support;
+mod tiny_graphs;

@@ -134,7 +134,7 @@ const ERROR: &str = "image text\nerror text\n";
 
 /// Every line with `before` in front.
 fn below(before: &str, lines: &str) -> String {
-    lines.lines().map(|line| format!("{before}{line}\n")).collect()
+    lines.lines().flat_map(|line| [before, line, "\n"]).collect()
 }
 
 fn sorted(lines: &str) -> Vec<&str> {
@@ -191,7 +191,7 @@ fn formats_agree() {
     let results = document["results"].as_array().expect("a list");
     let lines = run("--jsonl").lines();
     assert_eq!((results.len(), lines.len()), (2, 2));
-    let mut rows = vec![vec!["image", "rank", "index", "label", "probability"].join("\u{1f}")];
+    let mut rows = vec![["image", "rank", "index", "label", "probability"].join("\u{1f}")];
     for (result, line) in results.iter().zip(&lines) {
         for key in ["image", "predictions", "low_confidence"] {
             assert_eq!(result[key], line[key]);

@@ -6,12 +6,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+/// What a refused image may take: the program itself and its threads, not the picture.
+const MOST: u64 = 24 << 20;
+
 /// Runs where the runtime is missing, and where it is no library; both have to end with the image's own error, which is given.
 #[track_caller]
 fn refused<A: AsRef<OsStr> + Clone>(at: &Path, arguments: &[A]) -> String {
     let broken = fixture("bad/text.jpg");
     let [missing, broken] = [Path::new("/absent/libonnxruntime.so"), &broken].map(|library| {
-        let outcome = predict_in(at, arguments).env("ORT_DYLIB_PATH", library).run().exits(2);
+        let outcome = predict_in(at, arguments).env("ORT_DYLIB_PATH", library).within(MOST).run().exits(2);
         assert_eq!(outcome.stdout, "", "{}", outcome.text());
         outcome.one_error().to_owned()
     });
@@ -140,7 +143,7 @@ fn limits_refuse_by_length_and_header() {
         (["images/bmp-rgb24.bmp", "--max-decode", "8k"], "this format cannot be decoded by rows: it needs "),
         (["images/gif-animated.gif", "--max-decode", "8k"], "this format cannot be decoded by rows: it needs "),
         (["images/webp-lossless.webp", "--max-decode", "8k"], "(`--max-decode`)"),
-        (["images/tiff-rgb8.tiff", "--max-decode", "100"], "a TIFF in strips or tiles of this size needs "),
+        (["images/tiff-rgb8.tiff", "--max-decode", "2k"], "a TIFF in strips or tiles of this size needs "),
     ] {
         let error = refused(&fixture(""), &arguments);
         assert!(error.contains(arguments[0]) && error.contains(expected), "{arguments:?}: {error}");
@@ -154,6 +157,63 @@ fn limits_refuse_by_length_and_header() {
     ] {
         predict(arguments).run().exits(0);
     }
+}
+
+/// What the header of a format says in a second place: files that are changed here, because Pillow would not write them.
+#[test]
+fn sizes_within_a_file_are_checked_too() {
+    let at = folder(&[]);
+    let changed = |name: &str, fixture_name: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut file = fs::read(fixture(fixture_name)).expect("a file");
+        change(&mut file);
+        fs::write(at.path().join(name), file).expect("a file");
+        refused(at.path(), &[name])
+    };
+    let find =
+        |file: &[u8], what: &[u8]| file.windows(what.len()).position(|window| window == what).expect("it is there");
+    // The image descriptor: a comma, left, top, width, height.
+    let frame = changed("frame.gif", "images/gif-animated.gif", &|file| {
+        let start = find(file, &[0x2c, 0, 0, 0, 0]) + 5;
+        file[start..start + 4].fill(0xff);
+    });
+    assert!(
+        frame.ends_with("65535x65535 is 4294836225 pixels, over the limit of 100000000 (`--max-pixels`)"),
+        "{frame}"
+    );
+    // The tag StripOffsets (273), type LONG: its number of values, in a file of 114 bytes.
+    let strips = |count: u32| {
+        changed("strips.tiff", "bad/strip-outside.tiff", &|file| {
+            let start = find(file, &[0x11, 1, 4, 0]) + 4;
+            file[start..start + 4].copy_from_slice(&count.to_le_bytes());
+        })
+    };
+    assert!(
+        strips(u32::MAX).contains("a TIFF of so many strips or tiles needs 196608.0 MB at once"),
+        "{}",
+        strips(u32::MAX)
+    );
+    assert!(strips(1000).ends_with("not a readable TIFF: it is cut short"), "{}", strips(1000));
+    let exif = changed("exif.webp", "images/exif-6.webp", &|file| {
+        let start = find(file, b"EXIF") + 4;
+        file[start..start + 4].copy_from_slice(&0x7fff_0000_u32.to_le_bytes());
+    });
+    assert!(exif.starts_with("error: `exif.webp`: not a readable WebP: "), "{exif}");
+    // A JPEG's header, cut in the middle of a segment.
+    let cut = changed("cut.jpg", "images/jpeg-420.jpg", &|file| file.truncate(30));
+    assert_eq!(cut, "error: `cut.jpg`: not a readable JPEG: it is cut short");
+}
+
+/// A damaged Huffman code over which `image-webp` 0.2.4 panics.
+#[test]
+fn a_decoder_that_panics_is_one_image_s_error() {
+    let at = folder(&[("good.png", "images/png-rgb8.png")]);
+    let mut file = fs::read(fixture("images/webp-lossless-alpha.webp")).expect("a file");
+    file[31] = 64;
+    fs::write(at.path().join("damaged.webp"), file).expect("a file");
+    assert!(refused(at.path(), &["damaged.webp"]).starts_with("error: `damaged.webp`: "));
+    let outcome = predict_in(at.path(), [".", "--csv", "--top", "1"]).run().exits(2);
+    assert!(outcome.stdout.contains("\n./good.png,1,"), "{}", outcome.text());
+    assert_eq!(outcome.stderr.lines().count(), 2, "{}", outcome.text());
 }
 
 #[test]

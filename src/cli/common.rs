@@ -87,9 +87,7 @@ impl Common {
 
     /// The model that was named, with its warnings said.
     pub fn prepared(&self, quiet: bool) -> Result<Prepared> {
-        // `DERMAI_MODEL=` is how a variable is unset for one command.
-        let model = self.model.as_deref().filter(|model| !model.as_os_str().is_empty());
-        let prepared = Prepared::find(model)?;
+        let prepared = Prepared::find(self.model.as_deref())?;
         if !quiet {
             prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
         }

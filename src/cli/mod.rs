@@ -5,6 +5,7 @@ mod output;
 mod pending;
 mod predict;
 
+use crate::input::panics_are_errors;
 use crate::report::one_line;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -56,6 +57,12 @@ fn say(line: &str) {
 
 /// Runs what the user typed, and tells the error that it ended with.
 pub fn main(cli: Cli) -> ExitCode {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panics_are_errors() {
+            usual(panic);
+        }
+    }));
     match run(cli) {
         Ok(status) => status.into(),
         // `dermai … | head` is not an error.

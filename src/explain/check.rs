@@ -1,7 +1,8 @@
 //! How far maps can be believed: the checks of [`faithfulness`](super::faithfulness) on pictures, one after the other.
 use super::explainer::{Explainer, Reading};
 use super::faithfulness::{
-    AucSettings, Baseline, Confidence, Road, RoadSettings, Similarity, Subject, confidence, insertion_deletion, road, similarity,
+    AucSettings, Baseline, Confidence, Road, RoadSettings, Similarity, Subject, confidence, insertion_deletion, road,
+    similarity,
 };
 use super::randomise::head;
 use super::run::{Options, Watch, explain};
@@ -82,10 +83,18 @@ pub fn check(prepared: Prepared, sources: &[Source], options: &Options, watch: W
 }
 
 /// The network, and the same with a random head.
-fn start(prepared: &Prepared, options: &Options, random: Vec<crate::onnx::TensorProto>) -> Result<(Explainer, Option<Explainer>)> {
+fn start(
+    prepared: &Prepared,
+    options: &Options,
+    random: Vec<crate::onnx::TensorProto>,
+) -> Result<(Explainer, Option<Explainer>)> {
     let (wanted, session) = (options.wanted(), options.predict.session);
     let explainer = Explainer::start(prepared.clone(), &wanted, &session)?;
-    let randomised = if random.is_empty() { None } else { Some(Explainer::start_with(prepared.clone(), &wanted, random, &session)?) };
+    let randomised = if random.is_empty() {
+        None
+    } else {
+        Some(Explainer::start_with(prepared.clone(), &wanted, random, &session)?)
+    };
     Ok((explainer, randomised))
 }
 

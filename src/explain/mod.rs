@@ -4,8 +4,8 @@
 //! error, never a wrong map.
 pub mod backward;
 pub mod cam;
-mod check;
 mod channels;
+mod check;
 mod explainer;
 pub mod faithfulness;
 mod layers;

@@ -3,6 +3,7 @@
 //! Invariants: nothing is allocated in proportion to a picture before its header passed [`Limits`]; a picture that can be decoded by
 //! rows is never held whole; this module knows nothing about models, ONNX or the terminal.
 mod decode;
+mod guard;
 mod limits;
 mod orientation;
 mod placement;
@@ -12,6 +13,7 @@ mod tensor;
 mod upright;
 
 pub use decode::{Format, Header};
+pub use guard::panics_are_errors;
 pub use limits::Limits;
 pub use orientation::Orientation;
 pub use placement::{Geometry, Sight};

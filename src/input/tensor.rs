@@ -1,5 +1,6 @@
 //! A card's `input` block, and what it makes of a picture: the tensor `[1, 3, H, W]` or `[1, H, W, 3]`.
 use super::decode::{self, Header};
+use super::guard::guarded;
 use super::limits::Limits;
 use super::orientation::Orientation;
 use super::placement::Placement;
@@ -105,7 +106,15 @@ pub struct Picture {
 
 impl Preprocessing {
     /// Reads a picture into a tensor. A picture larger than needed by far is decoded at a reduced scale, never below twice the network's size.
+    ///
+    /// # Errors
+    /// When it is beyond `limits` or cannot be decoded. A decoder that panics is such an error too: one picture must not end a server or
+    /// take the answers for other pictures with it.
     pub fn read(&self, stream: Stream, limits: &Limits) -> Result<Picture> {
+        guarded(|| self.decode(stream, limits))
+    }
+
+    fn decode(&self, stream: Stream, limits: &Limits) -> Result<Picture> {
         let begun = Instant::now();
         let opened = decode::open(stream, limits)?;
         let Header { size, orientation, format } = opened.header;

@@ -1,5 +1,6 @@
 //! The rows of an upright picture, every pixel of it, without ever holding the whole.
 use super::decode::{self, Header, Opened, Started};
+use super::guard::guarded;
 use super::limits::Limits;
 use super::source::Stream;
 use crate::units::{Bytes, Size};
@@ -32,7 +33,7 @@ impl UprightRows {
 
     /// Reads the header and checks it against `limits`; a band takes at most `buffer`, and at least one row.
     pub fn open(mut stream: Stream, limits: &Limits, buffer: Bytes) -> Result<Self> {
-        let opened = decode::open(stream.again(), limits)?;
+        let opened = guarded(|| decode::open(stream.again(), limits))?;
         let header = opened.header;
         let size = header.orientation.upright(header.size);
         let most = (buffer.0 / (u64::from(size.width) * 3)).clamp(1, size.height.into()) as u32;
@@ -57,6 +58,10 @@ impl UprightRows {
 
     /// Fills `row` (`width * 3` bytes) with the next row; an error when there is none left.
     pub fn next_row(&mut self, row: &mut [u8]) -> Result<()> {
+        guarded(|| self.read_next(row))
+    }
+
+    fn read_next(&mut self, row: &mut [u8]) -> Result<()> {
         ensure!(self.next < self.size.height, "the picture has no more than {} rows", self.size.height);
         ensure!(row.len() == self.stride(), "a row takes {} bytes, not {}", self.stride(), row.len());
         let orientation = self.header.orientation;

@@ -124,10 +124,10 @@ struct Road {
     combined: f64,
 }
 
-fn write_json(out: &mut dyn Write, report: &Report, method: Method) -> Result<()> {
-    let check = |c| {
-        let Checked { image, class, insertion, deletion, confidence, road, randomised } = c;
-        Check {
+impl<'a> Check<'a> {
+    fn of(checked: &'a Checked) -> Self {
+        let Checked { image, class, insertion, deletion, confidence, road, randomised } = checked;
+        Self {
             image,
             class: Class { index: class.index, label: &class.label, probability: class.probability },
             insertion_auc: *insertion,
@@ -137,12 +137,15 @@ fn write_json(out: &mut dyn Write, report: &Report, method: Method) -> Result<()
             road: Road { lerf: road.lerf(), morf: road.morf(), combined: road.combined() },
             randomised: *randomised,
         }
-    };
+    }
+}
+
+fn write_json(out: &mut dyn Write, report: &Report, method: Method) -> Result<()> {
     let document = Document {
         head: Head::of(GRADCAM_SCHEMA, &report.summary.run),
         method,
         layer: &report.layer,
-        checks: report.checked.iter().map(check).collect(),
+        checks: report.checked.iter().map(Check::of).collect(),
         mean: (!report.checked.is_empty()).then(|| Mean::of(&report.checked)),
         errors: report.failures.iter().cloned().map(Into::into).collect(),
     };

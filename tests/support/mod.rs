@@ -1,6 +1,8 @@
 //! What the tests share.
 pub mod figures;
 pub mod jpegs;
+#[cfg(target_os = "linux")]
+pub mod memory;
 pub mod models;
 pub mod npz;
 pub mod pictures;
@@ -8,3 +10,4 @@ pub mod program;
 pub mod shared;
 #[cfg(unix)]
 pub mod terminal;
+pub mod watched;

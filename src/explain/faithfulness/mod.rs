@@ -14,6 +14,7 @@ mod similarity;
 pub use average_drop::{AverageDrop, Confidence, average, confidence};
 pub use impute::impute;
 pub use insertion_deletion::{AucSettings, Curve, InsertionDeletion, insertion_deletion};
+pub(super) use noise::Noise;
 pub use pointing::{HeatInMask, heat_in_mask};
 pub use road::{Road, RoadSettings, RoadStep, road};
 pub use similarity::{Similarity, similarity};

@@ -1,12 +1,12 @@
 //! Seeded Gaussian noise: the same everywhere and for ever, which no random number crate promises.
 
 /// Standard normal numbers from `SplitMix64` by the Box-Muller transform.
-pub(super) struct Noise {
+pub struct Noise {
     state: u64,
 }
 
 impl Noise {
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
@@ -20,7 +20,7 @@ impl Noise {
     }
 
     /// The next number.
-    pub(super) fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * self.uniform().ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }

@@ -1,5 +1,5 @@
 //! A walk over a JPEG's markers, before libjpeg sees it: size, sampling, scans and orientation (ITU-T T.81, annex B).
-use super::Reader;
+use super::{Reader, own_words};
 use crate::input::orientation::Orientation;
 use crate::units::Size;
 use anyhow::{Context, Result, bail};
@@ -32,7 +32,7 @@ fn walk(reader: &mut Reader) -> Result<Markers> {
     let mut frame: Option<Frame> = None;
     let mut orientation = Orientation::UPRIGHT;
     let mut adobe = false;
-    reader.read_exact(&mut [0; 2]).context("it is cut short")?; // SOI
+    reader.read_exact(&mut [0; 2]).map_err(own_words)?; // SOI
     loop {
         let marker = next_marker(reader)?;
         match marker {
@@ -104,7 +104,7 @@ fn next_marker(reader: &mut Reader) -> Result<u8> {
     let mut byte = [0];
     let mut before = 0;
     loop {
-        reader.read_exact(&mut byte).context("it is cut short")?;
+        reader.read_exact(&mut byte).map_err(own_words)?;
         if before == 0xff && !matches!(byte[0], 0 | 0xff) {
             return Ok(byte[0]);
         }
@@ -115,10 +115,10 @@ fn next_marker(reader: &mut Reader) -> Result<u8> {
 /// The bytes of a segment, at most 64 KB by its two-byte length.
 fn read_segment(reader: &mut Reader) -> Result<Vec<u8>> {
     let mut length = [0; 2];
-    reader.read_exact(&mut length).context("it is cut short")?;
+    reader.read_exact(&mut length).map_err(own_words)?;
     let length = u16::from_be_bytes(length).checked_sub(2).context("a segment's length is below 2")?;
     let mut segment = vec![0; length.into()];
-    reader.read_exact(&mut segment).context("it is cut short")?;
+    reader.read_exact(&mut segment).map_err(own_words)?;
     Ok(segment)
 }
 

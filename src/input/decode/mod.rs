@@ -4,6 +4,7 @@ mod jpeg_header;
 mod pixels;
 mod png;
 mod tiff;
+mod tiff_header;
 mod whole;
 
 use super::limits::Limits;

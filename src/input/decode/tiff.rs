@@ -1,6 +1,6 @@
 //! TIFF by strips or rows of tiles, so that only one band of the picture is held.
 use super::pixels::{Samples, narrow, to_rgb};
-use super::{Decoder, Format, Header, Opened, Reader, Rows, own_words};
+use super::{Decoder, Format, Header, Opened, Reader, Rows, own_words, tiff_header};
 use crate::input::limits::Limits;
 use crate::input::orientation::Orientation;
 use crate::units::Size;
@@ -24,8 +24,12 @@ pub struct Tiff {
 }
 
 /// Reads the first directory and checks it against `limits`.
-pub fn open(reader: Reader, limits: &Limits) -> Result<Opened> {
-    let mut decoder = tiff::decoder::Decoder::new(reader).map_err(own_words)?;
+pub fn open(mut reader: Reader, limits: &Limits) -> Result<Opened> {
+    tiff_header::check(&mut reader, limits)?;
+    let mut own_limits = tiff::decoder::Limits::default();
+    own_limits.decoding_buffer_size = limits.decode.0 as usize;
+    own_limits.intermediate_buffer_size = limits.decode.0 as usize;
+    let mut decoder = tiff::decoder::Decoder::new(reader).map_err(own_words)?.with_limits(own_limits);
     let (width, height) = decoder.dimensions().map_err(own_words)?;
     let size = Size { width, height };
     limits.check_pixels(size)?;

@@ -20,19 +20,24 @@ pub enum Whole {
 /// Reads the header and checks it against `limits`.
 pub fn open(mut reader: Reader, format: Format, limits: &Limits) -> Result<Opened> {
     let header = |(width, height), orientation| Header { format, size: Size { width, height }, orientation };
+    // A GIF's frame has a size of its own, which may be larger than the picture's.
+    let mut held_beside = 0;
     let (header, whole) = match format {
         Format::Webp => {
             let mut decoder = image_webp::WebPDecoder::new(reader).map_err(own_words)?;
+            decoder.set_memory_limit(limits.decode.0 as usize); // before EXIF is read, whose length is whatever the file says
             let orientation = decoder
                 .exif_metadata()
                 .map_err(own_words)?
                 .map_or(Orientation::UPRIGHT, |block| Orientation::from_exif_block(&block));
             limits.check_frames(u64::from(decoder.num_frames()).max(1))?;
-            decoder.set_memory_limit(limits.decode.0 as usize);
             (header(decoder.dimensions(), orientation), Whole::Webp(Box::new(decoder)))
         }
         Format::Gif => {
-            limits.check_frames(gif_frames(&mut reader, limits)?)?;
+            let (frames, frame) = gif_frames(&mut reader, limits)?;
+            limits.check_frames(frames)?;
+            limits.check_pixels(frame)?;
+            held_beside = frame.pixels();
             let decoder = GifDecoder::new(reader).map_err(own_words)?;
             (header(decoder.dimensions(), Orientation::UPRIGHT), Whole::Image(Box::new(decoder), Samples::Rgba))
         }
@@ -47,26 +52,27 @@ pub fn open(mut reader: Reader, format: Format, limits: &Limits) -> Result<Opene
         }
     };
     limits.check_pixels(header.size)?;
-    // Twice four bytes a pixel: the picture, and what GIF's and WebP's decoders keep beside it.
-    limits.check_decode(header.size.pixels() * 8, "this format cannot be decoded by rows: it")?;
+    // Four bytes a pixel, twice: the picture, and what GIF's and WebP's decoders keep beside it.
+    let pixels = header.size.pixels() + held_beside.max(header.size.pixels());
+    limits.check_decode(pixels * 4, "this format cannot be decoded by rows: it")?;
     Ok(Opened { header, decoder: Decoder::Whole(Box::new(whole)) })
 }
 
-/// Counts frames without decoding them, up to one more than allowed, and rewinds.
-fn gif_frames(reader: &mut Reader, limits: &Limits) -> Result<u64> {
+/// Counts frames without decoding them, up to one more than allowed, and rewinds; their number and the size of the first.
+fn gif_frames(reader: &mut Reader, limits: &Limits) -> Result<(u64, Size)> {
     let mut options = gif::DecodeOptions::new();
     options.skip_frame_decoding(true);
     let mut decoder = options.read_info(&mut *reader).map_err(own_words)?;
     let mut count = 0;
-    while count <= u64::from(limits.frames) && decoder.next_frame_info().map_err(own_words)?.is_some() {
+    let mut first = None;
+    while count <= u64::from(limits.frames) {
+        let Some(frame) = decoder.next_frame_info().map_err(own_words)? else { break };
+        first.get_or_insert(Size { width: frame.width.into(), height: frame.height.into() });
         count += 1;
     }
     drop(decoder);
     reader.rewind().context("cannot be read")?;
-    if count == 0 {
-        bail!("it holds no frame");
-    }
-    Ok(count)
+    Ok((count, first.context("it holds no frame")?))
 }
 
 impl Whole {

@@ -52,7 +52,8 @@ fn run(bench: &Bench) -> Result<Outcome> {
             || Ok(megabytes(json(bench, "gradcam", &model, &layer, &many[..1])?.peak)),
             || Ok(megabytes(json(bench, "predict", &model, &[], &many[..1])?.peak)),
         )?;
-        let figure = Figure::new(format!("EfficientNetV2S, {what}: gradcam's peak memory, one image"), Unit::Megabytes, ours);
+        let figure =
+            Figure::new(format!("EfficientNetV2S, {what}: gradcam's peak memory, one image"), Unit::Megabytes, ours);
         let figure = figure.against("predict", plain);
         figures.push(if held { figure.target(Target::MostBeside(5.0)) } else { figure });
     }

@@ -31,7 +31,8 @@ fn run(bench: &Bench) -> Result<Outcome> {
     let Some(images) = images else {
         return Ok(Outcome::Skipped(format!("there is no `shared/{IMAGES}` beside the checkout")));
     };
-    let mut example = workspace::cargo(["run", "--quiet", "--release", "--locked", "--example", "heat_in_lesions", "--"]);
+    let mut example =
+        workspace::cargo(["run", "--quiet", "--release", "--locked", "--example", "heat_in_lesions", "--"]);
     example.current_dir(&bench.root).arg(bench.default_model()).arg(&images).arg(images.join("masks"));
     let output = example.output().context("cannot run the example `heat_in_lesions`")?;
     ensure!(output.status.success(), "`heat_in_lesions` failed: {}", String::from_utf8_lossy(&output.stderr));
