@@ -5,6 +5,7 @@ mod cam_methods;
 mod cards;
 mod damaged;
 mod faithfulness;
+mod gradcam;
 mod gradcam_parity;
 mod jobs;
 mod large_jpeg;

@@ -43,8 +43,17 @@ pub fn fixture(name: &str) -> PathBuf {
 
 /// `dermai predict` in the folder `at`.
 pub fn predict_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
+    command_in("predict", at, arguments)
+}
+
+/// `dermai gradcam` in the folder `at`.
+pub fn gradcam_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
+    command_in("gradcam", at, arguments)
+}
+
+fn command_in<A: AsRef<OsStr>>(name: &str, at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
     let mut command = process::Command::new(env!("CARGO_BIN_EXE_dermai"));
-    command.current_dir(at).arg("predict").args(arguments).env("TERM", "xterm-256color");
+    command.current_dir(at).arg(name).args(arguments).env("TERM", "xterm-256color");
     for variable in VARIABLES {
         command.env_remove(variable);
     }
