@@ -6,17 +6,19 @@
 //! # Code map
 //! A module imports strictly lower layers only, and a test (`tests/layers.rs`) fails when one does not:
 //!
-//! `units` < `input onnx memory` < `model` < `predict` < `report` < `cli` < `main`
+//! `units` < `input onnx memory` < `model` < `predict` < `explain` < `report` < `cli` < `main`
 //!
 //! * [`units`]: bytes, sizes and progress as types. Knows nothing.
 //! * [`input`]: image files to tensors. **Invariant:** no allocation in proportion to a picture before its header passed the limits.
-//! * [`onnx`]: what a graph takes and gives, and a graph without its weights. **Invariant:** weights are never parsed or copied.
+//! * [`onnx`]: a graph's interface, nodes and shapes, an edit of it as data, and a graph without its weights. **Invariant:** weights are never parsed or copied.
 //! * [`memory`]: what the kernel grants. **Invariant:** every kernel file is read below a root path.
 //! * [`model`]: card, graph and runtime. **Invariant:** the only home of `ort`, which is loaded only when a picture is good.
 //! * [`predict`]: pictures to ranked classes, as plain data. **Invariant:** prints nothing.
+//! * [`explain`]: pictures to class activation maps. **Invariant:** an operator without a backward rule is an error, never a wrong map.
 //! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars and CSV.
 //! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
 pub mod cli;
+pub mod explain;
 pub mod input;
 pub mod memory;
 pub mod model;

@@ -1,5 +1,5 @@
 //! From pictures to ranked classes: decoding of the next picture overlaps inference of this one, and the runtime is loaded only once a picture is good.
-use crate::input::{Limits, Picture, Preprocessing, Source, sha256_of};
+use crate::input::{Limits, Picture, Preprocessing, Source, Stream, sha256_of};
 use crate::model::{Card, Identity, Model, Prepared, SessionOptions};
 use crate::units::{Progress, Size};
 use anyhow::{Context, Result};
@@ -80,6 +80,38 @@ pub struct Run {
     pub threshold: Option<f64>,
 }
 
+/// What of an answer is shown, and when it counts as uncertain.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// Classes kept; `None` keeps all.
+    pub top: Option<usize>,
+    /// Below this probability an answer counts as uncertain.
+    pub threshold: Option<f64>,
+}
+
+impl Answer {
+    /// From what the network gave for a picture in `infer`; `cut` says what is kept.
+    pub fn of(image: &str, read: &Read, probabilities: &[f32], card: &Card, infer: Duration, cut: Cut) -> Self {
+        let predictions = rank(probabilities, card, cut.top);
+        let best = predictions.first().map_or(0.0, |p| p.probability);
+        Self {
+            image: image.to_owned(),
+            sha256: read.sha256.clone(),
+            size: read.picture.size,
+            low_confidence: cut.threshold.is_some_and(|threshold| f64::from(best) < threshold),
+            predictions,
+            times: Times { decode: read.picture.decode, preprocess: read.picture.preprocess, infer },
+        }
+    }
+}
+
+impl Run {
+    /// What of an answer is shown.
+    pub fn cut(&self, top: Option<usize>) -> Cut {
+        Cut { top, threshold: self.threshold }
+    }
+}
+
 /// Takes results as they come, in the order of the sources.
 pub trait Sink {
     /// A picture was classified.
@@ -109,86 +141,124 @@ pub fn run(
     sink: &mut dyn Sink,
     progress: &mut dyn Progress,
 ) -> Result<Summary> {
-    let card = prepared.card.clone();
-    let threshold = options.threshold.or(card.threshold);
-    let mut summary = Summary { run: Run { identity: None, card, threshold }, answered: 0, failed: 0 };
+    let mut summary = Summary::of(&prepared, options);
     let spec = summary.run.card.input.clone();
+    let mut waiting = Some(prepared);
+    let mut running: Option<Model> = None;
+    each(sources, &spec, &options.limits, progress, |source, read| {
+        let answer = match read {
+            Ok(read) => {
+                if let Some(prepared) = waiting.take() {
+                    running = Some(prepared.start(&options.session)?);
+                }
+                let model = running.as_mut().context("the model was not started")?;
+                let answer = classify(model, &source.name(), &read, summary.run.cut(options.top));
+                summary.identify(model)?;
+                answer
+            }
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => {
+                summary.answered += 1;
+                sink.answer(&summary.run, answer)
+            }
+            Err(error) => {
+                let failure = summary.failure(source, &error);
+                sink.failure(&summary.run, failure)
+            }
+        }
+    })?;
+    Ok(summary)
+}
+
+impl Summary {
+    /// Before the first picture.
+    pub fn of(prepared: &Prepared, options: &Options) -> Self {
+        let card = prepared.card.clone();
+        let threshold = options.threshold.or(card.threshold);
+        Self { run: Run { identity: None, card, threshold }, answered: 0, failed: 0 }
+    }
+
+    /// Notes who answers, once it is known; waits for the model's hash.
+    pub fn identify(&mut self, model: &mut Model) -> Result<()> {
+        if self.run.identity.is_none() {
+            self.run.identity = Some(model.identity()?.clone());
+        }
+        Ok(())
+    }
+
+    /// Counts a picture that failed.
+    pub fn failure(&mut self, source: &Source, error: &anyhow::Error) -> Failure {
+        self.failed += 1;
+        Failure { image: source.name(), error: format!("{error:#}") }
+    }
+}
+
+/// A picture that was read, and the hash of its file.
+#[derive(Debug)]
+pub struct Read {
+    /// The picture as the network sees it.
+    pub picture: Picture,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// The file's bytes once more, from their start.
+    pub photo: Stream,
+}
+
+impl Read {
+    /// Reads one picture.
+    pub fn from(source: &Source, spec: &Preprocessing, limits: &Limits) -> Result<Self> {
+        let mut stream = source.open(limits)?;
+        let sha256 = sha256_of(&mut stream)?;
+        let photo = stream.again();
+        Ok(Self { picture: spec.read(stream, limits)?, sha256, photo })
+    }
+}
+
+/// Reads `sources` in order on a thread of its own, at most one picture ahead, and calls `work` for each; ends when `work` fails.
+pub fn each(
+    sources: &[Source],
+    spec: &Preprocessing,
+    limits: &Limits,
+    progress: &mut dyn Progress,
+    mut work: impl FnMut(&Source, Result<Read>) -> Result<()>,
+) -> Result<()> {
     progress.start("images", sources.len() as u64);
     thread::scope(|scope| {
         let (ready, pictures) = sync_channel(1);
         thread::Builder::new()
             .name("decode".into())
-            .spawn_scoped(scope, move || decode_all(sources, &spec, &options.limits, &ready))
+            .spawn_scoped(scope, move || read_all(sources, spec, limits, &ready))
             .context("a thread cannot be started")?;
-        let mut waiting = Some(prepared);
-        let mut running: Option<Model> = None;
-        for Decoded { image, result } in pictures {
-            let answer = match result {
-                Ok(decoded) => {
-                    if let Some(prepared) = waiting.take() {
-                        running = Some(prepared.start(&options.session)?);
-                    }
-                    let model = running.as_mut().context("the model was not started")?;
-                    let answer = classify(model, &image, decoded, options.top, threshold);
-                    if summary.run.identity.is_none() {
-                        summary.run.identity = Some(model.identity()?.clone());
-                    }
-                    answer
-                }
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(answer) => {
-                    summary.answered += 1;
-                    sink.answer(&summary.run, answer)?;
-                }
-                Err(error) => {
-                    summary.failed += 1;
-                    sink.failure(&summary.run, Failure { image, error: format!("{error:#}") })?;
-                }
-            }
+        for (source, read) in pictures {
+            work(source, read)?;
             progress.step();
         }
         anyhow::Ok(())
     })?;
     progress.finish();
-    Ok(summary)
+    Ok(())
 }
 
-/// A picture on its way from the decoder to the network.
-struct Decoded {
-    image: String,
-    result: Result<(Picture, String)>,
-}
-
-/// Decodes in order, at most one picture ahead of the network; ends when nobody listens any more.
-fn decode_all(sources: &[Source], spec: &Preprocessing, limits: &Limits, ready: &SyncSender<Decoded>) {
+/// Ends when nobody listens any more.
+fn read_all<'s>(
+    sources: &'s [Source],
+    spec: &Preprocessing,
+    limits: &Limits,
+    ready: &SyncSender<(&'s Source, Result<Read>)>,
+) {
     for source in sources {
-        let read = || {
-            let mut stream = source.open(limits)?;
-            let sha256 = sha256_of(&mut stream)?;
-            Ok((spec.read(stream, limits)?, sha256))
-        };
-        if ready.send(Decoded { image: source.name(), result: read() }).is_err() {
+        if ready.send((source, Read::from(source, spec, limits))).is_err() {
             return;
         }
     }
 }
 
-fn classify(
-    model: &mut Model,
-    image: &str,
-    (picture, sha256): (Picture, String),
-    top: Option<usize>,
-    threshold: Option<f64>,
-) -> Result<Answer> {
+fn classify(model: &mut Model, image: &str, read: &Read, cut: Cut) -> Result<Answer> {
     let begun = Instant::now();
-    let probabilities = model.probabilities(&picture.tensor)?;
-    let times = Times { decode: picture.decode, preprocess: picture.preprocess, infer: begun.elapsed() };
-    let predictions = rank(&probabilities, &model.card, top);
-    let best = predictions.first().map_or(0.0, |p| p.probability);
-    let low_confidence = threshold.is_some_and(|threshold| f64::from(best) < threshold);
-    Ok(Answer { image: image.to_owned(), sha256, size: picture.size, predictions, low_confidence, times })
+    let probabilities = model.probabilities(&read.picture.tensor)?;
+    Ok(Answer::of(image, read, &probabilities, &model.card, begun.elapsed(), cut))
 }
 
 /// Classes by falling probability; equal ones in output order.
@@ -217,13 +287,8 @@ pub fn one(image: &Path, model: Option<&Path>) -> Result<Answer> {
     let limits = Limits::within(crate::units::Bytes::mb(512));
     let source = Source::Path(image.to_owned());
     let threshold = prepared.card.threshold;
-    let read = || {
-        let mut stream = source.open(&limits)?;
-        let sha256 = sha256_of(&mut stream)?;
-        anyhow::Ok((prepared.card.input.read(stream, &limits)?, sha256))
-    };
-    let decoded = read().with_context(|| format!("`{}`", image.display()))?;
+    let read = Read::from(&source, &prepared.card.input, &limits).with_context(|| format!("`{}`", image.display()))?;
     let mut model = prepared.start(&SessionOptions { threads: 1, spinning: false })?;
     model.identity()?;
-    classify(&mut model, &source.name(), decoded, None, threshold)
+    classify(&mut model, &source.name(), &read, Cut { top: None, threshold })
 }

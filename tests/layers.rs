@@ -21,10 +21,13 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Outside crates and where they may be named: a module, or a file below `src/`.
-const HOMES: [(&str, &[&str]); 23] = [
+const HOMES: [(&str, &[&str]); 28] = [
+    ("ab_glyph", &["explain/overlay/text.rs"]),
     ("clap", &["cli", "main"]),
+    ("colorous", &["explain/overlay/colormap.rs"]),
     ("comfy_table", &["report"]),
     ("csv", &["report"]),
+    ("dejavu", &["explain/overlay/text.rs"]),
     ("gif", &["input"]),
     ("glob", &["input"]),
     ("image", &["input"]),
@@ -34,14 +37,16 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("libloading", &["model/runtime.rs"]),
     ("memmap2", &["onnx"]),
     ("mozjpeg", &["input"]),
-    ("ndarray", &["input", "model"]),
+    ("nalgebra", &["explain/cam/principal.rs"]),
+    ("ndarray", &["input", "model", "explain"]),
+    ("ndarray_npy", &["explain/overlay/raw.rs"]),
     ("ort", &["model/runtime.rs", "model/session.rs"]),
-    ("png", &["input"]),
+    ("png", &["input", "explain"]),
     ("prost", &["onnx"]),
     ("serde_path_to_error", &["model"]),
     ("serde_yaml", &["model/card.rs"]),
     ("sha2", &["input"]),
-    ("strsim", &["model"]),
+    ("strsim", &["model", "explain"]),
     ("sys_locale", &["cli"]),
     ("tempfile", &["cli"]),
     ("tiff", &["input"]),

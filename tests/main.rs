@@ -1,11 +1,15 @@
 //! The integration tests, one crate: behaviour against references, real files and real processes.
 #![allow(missing_docs, clippy::unwrap_used)] // a panic here is the report
 mod bundles;
+mod cam_methods;
 mod cards;
 mod damaged;
+mod faithfulness;
+mod gradcam_parity;
 mod jobs;
 mod large_jpeg;
 mod layers;
+mod overlay;
 mod parity;
 mod pixels;
 mod predict;

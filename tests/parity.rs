@@ -5,14 +5,12 @@
 #![allow(clippy::print_stderr)] // figures for the record
 use crate::support::figures::Difference;
 use crate::support::npz::Npz;
-use crate::support::shared::shared;
+use crate::support::shared::{folders, on_all_cores, shared};
 use dermai::input::{Limits, Source};
 use dermai::model::{Model, OutputKind, Prepared, SessionOptions};
 use dermai::units::Bytes;
 use ndarray::{Array4, Axis, Ix4};
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
+use std::path::Path;
 
 /// Same tensor, another framework or another class of CPU: rounding adds up over a network's layers (`k_mnv2_224`, whose logits are spread
 /// wide, differs by 4e-5 between TensorFlow and ONNX Runtime themselves).
@@ -24,36 +22,6 @@ const FROM_FILE_MAX: f64 = 0.01;
 const FROM_FILE_MEAN: f64 = 0.001;
 /// Right answers more or less than Python's, for every 350 images.
 const TOP1_PER_350: f64 = 2.0;
-
-/// Folders with a model, sorted.
-fn folders(parent: &Path) -> Vec<PathBuf> {
-    let entries = parent.read_dir().unwrap_or_else(|e| panic!("`{}`: {e}", parent.display()));
-    let mut found: Vec<_> =
-        entries.map(|entry| entry.unwrap().path()).filter(|f| f.join("model.onnx").is_file()).collect();
-    found.sort();
-    assert!(!found.is_empty(), "no model below `{}`", parent.display());
-    found
-}
-
-/// Runs `work` on every item, one thread a core, and gives the results in order.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = Mutex::new(0..items.len());
-    let done = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
-            scope.spawn(|| {
-                loop {
-                    let Some(at) = next.lock().unwrap().next() else { return };
-                    let result = work(&items[at]);
-                    done.lock().unwrap().push((at, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap();
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
-}
 
 fn find(path: &Path) -> Prepared {
     Prepared::find(Some(path)).unwrap_or_else(|e| panic!("`{}`: {e:#}", path.display()))

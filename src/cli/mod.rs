@@ -1,4 +1,6 @@
 //! The command line: one file a subcommand, each `Args` and `run`. Here arguments become configuration; the library never sees clap.
+mod common;
+mod gradcam;
 mod output;
 mod pending;
 mod predict;
@@ -27,6 +29,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Predict(predict::Args),
+    Gradcam(gradcam::Args),
 }
 
 /// How a command ended.
@@ -85,5 +88,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 pub fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         Command::Predict(args) => predict::run(args, cli.quiet),
+        Command::Gradcam(args) => gradcam::run(args, cli.quiet),
     }
 }

@@ -1,22 +1,18 @@
 //! `dermai predict`: images to ranked classes.
 use super::ExitStatus;
+use super::common::{Common, end};
 use super::output::Target;
-use super::say;
-use crate::input::{Limits, Source, expand};
-use crate::memory::granted;
-use crate::model::{Prepared, SessionOptions};
-use crate::predict::{Failure, Options, run as classify};
+use crate::input::Source;
+use crate::model::Prepared;
+use crate::predict::{Options, run as classify};
 use crate::report::resume::Earlier;
-use crate::report::{Format, Language, Terminal, View};
-use crate::units::{Bytes, Progress};
-use anyhow::{Context, Result, bail, ensure};
-use clap::{ArgGroup, ValueEnum, ValueHint};
+use crate::report::{Format, Terminal, View};
+use crate::units::Progress;
+use anyhow::{Context, Result, bail};
+use clap::ArgGroup;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-
-/// Memory that is assumed where no cgroup says it: Render's smallest plans.
-const USUAL_BUDGET: Bytes = Bytes::mb(512);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,21 +32,14 @@ This is not a diagnosis tool.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, group(ArgGroup::new("format").args(["json", "jsonl", "csv"])))]
 pub struct Args {
-    /// Images, folders (searched below), quoted globs, or `-` for standard input.
-    #[arg(value_name = "FILE|DIR|GLOB|-", value_hint = ValueHint::AnyPath)]
-    inputs: Vec<PathBuf>,
-    /// An .onnx file, a folder with a `model.yaml`, or a name below `models/`; the default model if left out.
-    #[arg(short, long, value_name = "MODEL", env = "DERMAI_MODEL", value_hint = ValueHint::AnyPath)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
     /// Classes shown for each image; 0 shows all.
     #[arg(short, long, value_name = "N", default_value_t = 5)]
     top: usize,
     /// Below this probability (0 to 1) an answer is marked uncertain; the card's if left out.
     #[arg(long, value_name = "P", value_parser = probability)]
     threshold: Option<f64>,
-    /// Language of the table; by the locale if left out.
-    #[arg(long, value_name = "LANG")]
-    lang: Option<Lang>,
     /// JSON, to standard output or to FILE (which ends in `.json`).
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     json: Option<Option<PathBuf>>,
@@ -66,27 +55,6 @@ pub struct Args {
     /// Only part I of N of the images (in sorted order, every N-th): one part for each job of an array.
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Threads for the network; by the CPU quota if left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-    /// Refuse larger files [default: 256MB].
-    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
-    max_bytes: Option<Bytes>,
-    /// Refuse images with more pixels, by their header [default: 100000000].
-    #[arg(long, value_name = "N", help_heading = "Limits")]
-    max_pixels: Option<u64>,
-    /// Refuse animations and documents with more frames or pages; the first is used [default: 1000].
-    #[arg(long, value_name = "N", help_heading = "Limits")]
-    max_frames: Option<u32>,
-    /// Memory for decoding what cannot be decoded by rows; a quarter of the memory limit if left out.
-    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
-    max_decode: Option<Bytes>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Lang {
-    En,
-    Vi,
 }
 
 /// Part `index` (from 1) of `of`.
@@ -119,36 +87,25 @@ fn probability(text: &str) -> Result<f64, String> {
 /// Runs the command.
 pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let (format, file) = args.take_format()?;
-    ensure!(
-        !args.inputs.is_empty(),
-        "no image is named: give files, folders, globs, or `-` for standard input; `dermai predict --help` shows examples"
-    );
-    let mut sources = expand(&args.inputs)?;
+    let mut sources = args.common.sources("predict")?;
     if let Some(shard) = args.shard {
         sources = sources.into_iter().skip(shard.index - 1).step_by(shard.of).collect();
     }
-    let prepared = Prepared::find(args.model.as_deref())?;
-    if !quiet {
-        prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    }
+    let prepared = args.common.prepared(quiet)?;
     let mut target = Target::create(file.as_deref(), format == Format::Jsonl)?;
     if args.resume {
         let earlier = resume(file.as_deref(), &prepared, &mut target)?;
         // Standard input is another image each time.
         sources.retain(|source| *source == Source::Stdin || !earlier.done.contains(&source.name()));
     }
-    let grant = granted(Path::new("/"));
+    let means = args.common.means(sources.len());
     let options = Options {
         top: Some(args.top).filter(|&top| top > 0),
         threshold: args.threshold,
-        limits: args.limits(grant.memory.unwrap_or(USUAL_BUDGET)),
-        session: SessionOptions {
-            threads: args.threads.map_or_else(|| grant.threads(), usize::from),
-            // One image has the machine to itself; beside a decoder, or under a quota, busy waiting only burns time.
-            spinning: sources.len() == 1 && grant.cpus.is_none(),
-        },
+        limits: means.limits,
+        session: means.session,
     };
-    let mut view = View::new(format, args.language(), &mut target);
+    let mut view = View::new(format, args.common.language(), &mut target);
     // Rows that come one by one on the terminal are progress enough, and a bar would be drawn between them.
     let rows = file.is_none() && matches!(format, Format::Jsonl | Format::Csv) && std::io::stdout().is_terminal();
     let mut silent = ();
@@ -156,9 +113,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let progress: &mut dyn Progress = if quiet || rows || sources.len() < 2 { &mut silent } else { &mut terminal };
     let summary = classify(prepared, &sources, &options, &mut view, progress)?;
     let failures = view.finish(&summary.run)?;
-    target.keep()?;
-    tell(&failures, summary.answered);
-    Ok(if failures.is_empty() { ExitStatus::Done } else { ExitStatus::Error })
+    end(target, &failures, summary.answered)
 }
 
 /// Copies what an earlier run has answered to `target`, unless another model answered it.
@@ -172,21 +127,8 @@ fn resume(file: Option<&Path>, prepared: &Prepared, target: &mut Target) -> Resu
     Ok(earlier)
 }
 
-/// Lists what failed: alone as the command's error, among others at the end.
-fn tell(failures: &[Failure], answered: usize) {
-    if let ([only], 0) = (failures, answered) {
-        return say(&format!("error: `{}`: {}", only.image, only.error));
-    }
-    if !failures.is_empty() {
-        say(&format!("error: {} of {} images failed:", failures.len(), failures.len() + answered));
-    }
-    for failure in failures {
-        say(&format!("  `{}`: {}", failure.image, failure.error));
-    }
-}
-
 impl Args {
-    /// The chosen format and its file. In `--json photo.jpg` the value is an image, not a file to be overwritten: a result file has the format's ending.
+    /// The chosen format and its file.
     fn take_format(&mut self) -> Result<(Format, Option<PathBuf>)> {
         let given = [
             (Format::Json, "json", self.json.take()),
@@ -198,45 +140,6 @@ impl Args {
         else {
             return Ok((Format::Table, None));
         };
-        let Some(file) = file else { return Ok((format, None)) };
-        if file.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)) {
-            return Ok((format, Some(file)));
-        }
-        // What stands here is a slip, unless `expand` can make an image of it.
-        ensure!(
-            file.as_os_str() == "-" || file.exists() || file.to_string_lossy().contains(['*', '?', '[']),
-            "`--{ending} {0}`: `{0}` is no image that exists, and a result file has to end in `.{ending}`",
-            file.display()
-        );
-        self.inputs.insert(0, file);
-        Ok((format, None))
+        Ok((format, self.common.result_file(ending, file)?))
     }
-
-    fn limits(&self, budget: Bytes) -> Limits {
-        let usual = Limits::within(budget);
-        Limits {
-            file: self.max_bytes.unwrap_or(usual.file),
-            pixels: self.max_pixels.unwrap_or(usual.pixels),
-            frames: self.max_frames.unwrap_or(usual.frames),
-            decode: self.max_decode.unwrap_or(usual.decode),
-            full_decode: usual.full_decode,
-        }
-    }
-
-    fn language(&self) -> Language {
-        match self.lang {
-            Some(Lang::Vi) => Language::Vietnamese,
-            None if locale_is("vi") => Language::Vietnamese,
-            Some(Lang::En) | None => Language::English,
-        }
-    }
-}
-
-/// Whether the user's locale is of this language.
-fn locale_is(language: &str) -> bool {
-    // `LC_ALL=C` asks for plain output and overrules `LANGUAGE` (gettext manual, 2.3); `sys_locale` does not know that.
-    let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let posix = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(set);
-    let plain = posix.is_some_and(|locale| matches!(locale.split('.').next(), Some("C" | "POSIX")));
-    !plain && sys_locale::get_locale().is_some_and(|locale| locale.split('-').next() == Some(language))
 }

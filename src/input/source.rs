@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Endings of the files that a folder gives; a file named on its own is judged by its content alone.
 const ENDINGS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"];
@@ -45,7 +46,7 @@ impl Source {
                 let facts = file.metadata().context("cannot be examined")?;
                 check_kind(&facts)?;
                 limits.check_file(Bytes(facts.len()))?;
-                Ok(Stream::File(file))
+                Ok(Stream::File(FileReader { file: Arc::new(file), at: 0 }))
             }
             Self::Stdin => {
                 let mut bytes = Vec::new();
@@ -85,9 +86,69 @@ fn open_without_blocking(path: &Path) -> Result<File> {
 #[derive(Debug)]
 pub enum Stream {
     /// Read from disk as needed.
-    File(File),
+    File(FileReader),
     /// Standard input, held.
     Memory(Cursor<Vec<u8>>),
+    /// The same, held once for several streams.
+    Shared(Cursor<SharedBytes>),
+}
+
+impl Stream {
+    /// Another stream over the same bytes, at their start; neither moves the other, and nothing is copied. So standard input can be read twice.
+    pub fn again(&mut self) -> Self {
+        match self {
+            Self::File(reader) => Self::File(FileReader { file: Arc::clone(&reader.file), at: 0 }),
+            Self::Shared(bytes) => Self::Shared(Cursor::new(bytes.get_ref().clone())),
+            Self::Memory(bytes) => {
+                let shared = SharedBytes(Arc::new(std::mem::take(bytes.get_mut())));
+                let mut same = Cursor::new(shared.clone());
+                same.set_position(bytes.position());
+                *self = Self::Shared(same);
+                Self::Shared(Cursor::new(shared))
+            }
+        }
+    }
+}
+
+/// An open file and a place in it of its own, so that several readers share one open file.
+#[derive(Debug)]
+pub struct FileReader {
+    file: Arc<File>,
+    at: u64,
+}
+
+/// Bytes that are held once for several readers.
+#[derive(Clone, Debug)]
+pub struct SharedBytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        let got = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.at)?;
+        #[cfg(windows)]
+        let got = std::os::windows::fs::FileExt::seek_read(&*self.file, buffer, self.at)?;
+        self.at += got as u64;
+        Ok(got)
+    }
+}
+
+impl Seek for FileReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (from, by) = match to {
+            SeekFrom::Start(at) => (at, 0),
+            SeekFrom::Current(by) => (self.at, by),
+            SeekFrom::End(by) => (self.file.metadata()?.len(), by),
+        };
+        let before = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the file's start");
+        self.at = from.checked_add_signed(by).ok_or_else(before)?;
+        Ok(self.at)
+    }
 }
 
 impl Read for Stream {
@@ -95,6 +156,7 @@ impl Read for Stream {
         match self {
             Self::File(file) => file.read(buffer),
             Self::Memory(bytes) => bytes.read(buffer),
+            Self::Shared(bytes) => bytes.read(buffer),
         }
     }
 }
@@ -104,6 +166,7 @@ impl Seek for Stream {
         match self {
             Self::File(file) => file.seek(to),
             Self::Memory(bytes) => bytes.seek(to),
+            Self::Shared(bytes) => bytes.seek(to),
         }
     }
 }
@@ -194,4 +257,34 @@ fn matches_of(pattern: &Path) -> Result<Vec<Source>> {
         bail!("{}: no image matches", named());
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn streams_over_the_same_bytes_do_not_move_each_other() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"0123456789").expect("written");
+        for mut first in [
+            Stream::File(FileReader { file: Arc::new(file), at: 0 }),
+            Stream::Memory(Cursor::new(b"0123456789".to_vec())),
+        ] {
+            let mut two = [0; 2];
+            first.read_exact(&mut two).expect("two bytes");
+            let mut second = first.again();
+            let mut third = second.again();
+            second.seek(SeekFrom::End(-1)).expect("a place");
+            for (of_third, expected) in [(false, b"23"), (true, b"01"), (false, b"45")] {
+                let stream = if of_third { &mut third } else { &mut first };
+                stream.read_exact(&mut two).expect("two bytes");
+                assert_eq!(&two, expected);
+            }
+            assert_eq!(second.read(&mut two).expect("a byte"), 1);
+            assert_eq!((two[0], second.stream_position().expect("a place")), (b'9', 10));
+            second.seek(SeekFrom::Current(-11)).expect_err("a place before the start");
+        }
+    }
 }

@@ -3,6 +3,7 @@ use super::decode::{self, Header};
 use super::guard::guarded;
 use super::limits::Limits;
 use super::orientation::Orientation;
+use super::placement::Placement;
 use super::resize::{Axis, Filter, Order, Resizer};
 use super::source::Stream;
 use crate::units::Size;
@@ -86,43 +87,6 @@ impl Resize {
     fn filter(self) -> Filter {
         match self {
             Self::Stretch { filter } | Self::Crop { filter, .. } | Self::Pad { filter, .. } => filter,
-        }
-    }
-}
-
-/// Where an upright picture comes to lie: it is scaled to `scaled`, of which columns `x` and rows `y` are kept and put at `offset`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Placement {
-    scaled: Size,
-    x: Range<u32>,
-    y: Range<u32>,
-    offset: (u32, u32),
-}
-
-impl Placement {
-    fn of(upright: Size, spec: &Preprocessing) -> Self {
-        let [height, width] = spec.size;
-        let whole = |scaled: Size, offset| Self { scaled, x: 0..scaled.width, y: 0..scaled.height, offset };
-        match spec.resize {
-            Resize::Stretch { .. } => whole(Size { width, height }, (0, 0)),
-            Resize::Crop { shortest, .. } => {
-                let long = |long: u32, short: u32| (f64::from(shortest) * f64::from(long) / f64::from(short)) as u32;
-                let scaled = if upright.width <= upright.height {
-                    Size { width: shortest, height: long(upright.height, upright.width) }
-                } else {
-                    Size { width: long(upright.width, upright.height), height: shortest }
-                };
-                let start = |scaled: u32, kept: u32| (f64::from(scaled - kept) / 2.0).round_ties_even() as u32;
-                let (left, top) = (start(scaled.width, width), start(scaled.height, height));
-                Self { scaled, x: left..left + width, y: top..top + height, offset: (0, 0) }
-            }
-            Resize::Pad { .. } => {
-                let by =
-                    (f64::from(width) / f64::from(upright.width)).min(f64::from(height) / f64::from(upright.height));
-                let side = |length: u32, most: u32| ((f64::from(length) * by).round_ties_even() as u32).clamp(1, most);
-                let scaled = Size { width: side(upright.width, width), height: side(upright.height, height) };
-                whole(scaled, ((width - scaled.width) / 2, (height - scaled.height) / 2))
-            }
         }
     }
 }

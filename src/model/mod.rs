@@ -13,18 +13,18 @@ mod session;
 
 pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
 pub use runtime::{Runtime, cpu_class};
-pub use session::SessionOptions;
+pub use session::{Feed, Session, SessionOptions, Source};
 
-use crate::onnx::ModelFile;
+use crate::onnx::{Graph, ModelFile, Patch};
 use anyhow::{Context, Result, bail};
 use hash::{Claim, verified};
-use ndarray::Array4;
+use ndarray::{Array4, ArrayD};
 use serde::Serialize;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 /// A model whose card and graph have been read and agree; the runtime is not loaded yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     /// The card, written or assumed.
     pub card: Card,
@@ -66,7 +66,9 @@ pub struct Identity {
 pub struct Model {
     /// The card.
     pub card: Card,
-    session: session::Session,
+    session: Session,
+    input: String,
+    output: String,
     hash: Option<JoinHandle<Result<String>>>,
     identity: Identity,
 }
@@ -100,6 +102,17 @@ impl Prepared {
         Ok(Self { card, warnings, file, card_sha256, form, output })
     }
 
+    /// The model's graph.
+    pub fn graph(&self) -> Result<Graph> {
+        self.file.graph()
+    }
+
+    /// Name of the input that takes pictures, and of the output that holds the classes.
+    pub fn ports(&self) -> Result<(&str, &str)> {
+        let input = self.file.facts().inputs.first().context("the model has no input")?;
+        Ok((&input.name, &self.output))
+    }
+
     /// Hashes of the model's file and of its card, as [`Identity`] will have them. Reads the whole file.
     pub fn hashes(&self) -> Result<(String, Option<&str>)> {
         Ok((verified(self.file.path(), None)?, self.card_sha256.as_deref()))
@@ -107,22 +120,35 @@ impl Prepared {
 
     /// Loads the runtime and creates the session; the model's hash is computed meanwhile on a thread of its own.
     pub fn start(self, options: &SessionOptions) -> Result<Model> {
+        let model = self.file.skeleton()?;
+        self.start_with(&model, options)
+    }
+
+    /// The same for the graph with an edit, such as a backward pass; weights are not copied.
+    pub fn start_patched(self, graph: &Graph, patch: &Patch, options: &SessionOptions) -> Result<Model> {
+        let model = patch.write(graph, self.file.skeleton()?)?;
+        self.start_with(&model, options)
+    }
+
+    fn start_with(self, model: &[u8], options: &SessionOptions) -> Result<Model> {
         let (path, claim) = (self.file.path().to_owned(), Claim::of(&self.card, self.file.path()));
         let hash = thread::Builder::new()
             .name("hash".into())
             .spawn(move || verified(&path, claim.as_ref()))
             .context("a thread cannot be started")?;
         let runtime = Runtime::load()?;
-        let session = session::Session::create(&runtime, &self.file, &self.output, self.form.optimised, options)?;
+        let source = Source { model, file: &self.file, optimised: self.form.optimised };
+        let session = Session::create(&runtime, source, options)?;
         let identity = Identity {
             name: self.card.name.clone(),
             sha256: String::new(),
-            card_sha256: self.card_sha256,
-            form: self.form.name,
+            card_sha256: self.card_sha256.clone(),
+            form: self.form.name.clone(),
             runtime: runtime.version().to_owned(),
             cpu: cpu_class().to_owned(),
         };
-        Ok(Model { card: self.card, session, hash: Some(hash), identity })
+        let (input, output) = self.ports().map(|(input, output)| (input.to_owned(), output.to_owned()))?;
+        Ok(Model { card: self.card, session, input, output, hash: Some(hash), identity })
     }
 }
 
@@ -144,7 +170,27 @@ impl Model {
     /// # Errors
     /// When the runtime fails, or an output is NaN or infinite.
     pub fn probabilities(&mut self, tensor: &Array4<f32>) -> Result<Vec<f32>> {
-        let values = self.session.run(tensor)?;
-        output::probabilities(&values, &self.card, self.session.output())
+        let values = self.run(tensor, &[], &[])?.remove(0);
+        self.to_probabilities(values.as_slice().context("the output is not contiguous")?)
+    }
+
+    /// Runs the graph on a tensor, with what else its inputs take. Gives the output that holds the classes first, then `outputs`.
+    pub fn run(
+        &mut self,
+        tensor: &Array4<f32>,
+        feeds: &[(&str, Feed<'_>)],
+        outputs: &[&str],
+    ) -> Result<Vec<ArrayD<f32>>> {
+        let values = tensor.as_slice().context("the tensor is not contiguous")?;
+        let mut all = vec![(self.input.as_str(), Feed::Floats(tensor.shape(), values))];
+        all.extend(feeds.iter().map(|&(name, feed)| (name, feed)));
+        let mut wanted = vec![self.output.as_str()];
+        wanted.extend_from_slice(outputs);
+        self.session.run(&all, &wanted)
+    }
+
+    /// Probabilities, one a label, from the values of the output that holds the classes.
+    pub fn to_probabilities(&self, values: &[f32]) -> Result<Vec<f32>> {
+        output::probabilities(values, &self.card, &self.output)
     }
 }

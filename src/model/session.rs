@@ -7,9 +7,10 @@ use super::runtime::Runtime;
 use crate::memory::{Phase, tune_malloc};
 use crate::onnx::ModelFile;
 use anyhow::{Context, Result, anyhow};
-use ndarray::Array4;
+use ndarray::ArrayD;
 use ort::ep::CPU;
 use ort::logging::LogLevel;
+use ort::session::SessionInputValue;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
@@ -22,25 +23,37 @@ pub struct SessionOptions {
     pub spinning: bool,
 }
 
-/// A session and the names of what it takes and gives.
+/// A running graph.
 #[derive(Debug)]
 pub struct Session {
     inner: ort::session::Session,
-    input: String,
-    output: String,
+}
+
+/// A value for an input.
+#[derive(Clone, Copy, Debug)]
+pub enum Feed<'a> {
+    /// float32 values in row-major order, and their shape.
+    Floats(&'a [usize], &'a [f32]),
+    /// int64, `[n]`.
+    Ints(&'a [i64]),
+}
+
+/// What a session is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The graph as the runtime gets it.
+    pub model: &'a [u8],
+    /// The file that holds its weights; errors name it.
+    pub file: &'a ModelFile,
+    /// Whether the graph was optimised when it was written: it is then taken as it stands.
+    pub optimised: bool,
 }
 
 impl Session {
-    /// Creates a session for `file`, whose weights are mapped from where they lie. A graph that is `optimised` is taken as it stands.
-    pub fn create(
-        runtime: &Runtime,
-        file: &ModelFile,
-        output: &str,
-        optimised: bool,
-        options: &SessionOptions,
-    ) -> Result<Self> {
-        let named = || format!("ONNX Runtime {} cannot run `{}`", runtime.version(), file.path().display());
-        let level = if optimised { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
+    /// Creates a session; weights are mapped from where they lie.
+    pub fn create(runtime: &Runtime, source: Source<'_>, options: &SessionOptions) -> Result<Self> {
+        let named = || format!("ONNX Runtime {} cannot run `{}`", runtime.version(), source.file.path().display());
+        let level = if source.optimised { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
         let builder = ort::session::Session::builder(runtime.environment()).map_err(|e| anyhow!("{e}"))?;
         // `ort` gives the builder back with the error.
         #[allow(clippy::result_large_err)]
@@ -54,34 +67,34 @@ impl Session {
                 .with_execution_providers([CPU::default().with_arena_allocator(true).build()])?
                 .with_config_entry(
                     "session.model_external_initializers_file_folder_path",
-                    file.folder().to_string_lossy(),
+                    source.file.folder().to_string_lossy(),
                 )
         };
         tune_malloc(Phase::Loading);
         let mut builder =
             set_up(builder).map_err(|e: ort::Error<SessionBuilder>| anyhow!("{e}")).with_context(named)?;
-        let skeleton = file.skeleton()?;
         let inner = builder
-            .commit_from_memory(&skeleton)
+            .commit_from_memory(source.model)
             .map_err(|e| anyhow!("{}", first_line(&e.to_string())))
             .with_context(named)?;
         tune_malloc(Phase::Running);
-        let input = file.facts().inputs.first().map(|input| input.name.clone()).context("the model has no input")?;
-        Ok(Self { inner, input, output: output.to_owned() })
+        Ok(Self { inner })
     }
 
-    /// Runs the network on one tensor and gives the values of the chosen output, flattened.
-    pub fn run(&mut self, tensor: &Array4<f32>) -> Result<Vec<f32>> {
+    /// Runs the graph and gives the float32 outputs named in `outputs`, in that order.
+    pub fn run(&mut self, feeds: &[(&str, Feed<'_>)], outputs: &[&str]) -> Result<Vec<ArrayD<f32>>> {
         let failed = |e: ort::Error| anyhow!("the model failed on this image: {}", first_line(&e.to_string()));
-        let feed = TensorRef::from_array_view(tensor.view()).map_err(failed)?;
-        let outputs = self.inner.run(ort::inputs![self.input.as_str() => feed]).map_err(failed)?;
-        let (_, values) = outputs[self.output.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
-        Ok(values.to_vec())
-    }
-
-    /// Name of the output that [`Session::run`] gives.
-    pub fn output(&self) -> &str {
-        &self.output
+        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(feeds.len());
+        for (name, feed) in feeds {
+            let value = match feed {
+                Feed::Floats(shape, values) => TensorRef::from_array_view((*shape, *values)).map_err(failed)?.into(),
+                Feed::Ints(all) => TensorRef::from_array_view(([all.len()], *all)).map_err(failed)?.into(),
+            };
+            inputs.push((name, value));
+        }
+        let given = self.inner.run(inputs).map_err(failed)?;
+        let array = |name: &&str| Ok(given[*name].try_extract_array::<f32>().map_err(failed)?.to_owned());
+        outputs.iter().map(array).collect()
     }
 }
 

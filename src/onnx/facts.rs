@@ -78,6 +78,8 @@ pub struct ElementType(pub i32);
 impl ElementType {
     /// 32-bit float.
     pub const FLOAT: Self = Self(1);
+    /// 64-bit integer.
+    pub const INT64: Self = Self(7);
 }
 
 impl fmt::Display for ElementType {
@@ -120,7 +122,7 @@ impl Facts {
 }
 
 /// Operators that only move or convert values.
-const MOVES: [&str; 7] = ["Transpose", "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"];
+pub const MOVES: [&str; 7] = ["Transpose", "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"];
 
 /// Follows an output back through what only moves or converts it.
 fn last_op(graph: &GraphProto, output: &str) -> Option<String> {
@@ -148,7 +150,8 @@ fn first_op(graph: &GraphProto, input: &str) -> Option<String> {
     None
 }
 
-fn tensor(info: &ValueInfoProto) -> Tensor {
+/// Name, type and shape as the file describes them.
+pub(super) fn tensor(info: &ValueInfoProto) -> Tensor {
     let kind = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let shape = kind.and_then(|t| t.shape.as_ref()).map(|shape| {
         let dim = |d: &super::proto::DimensionProto| match d.dim_value {

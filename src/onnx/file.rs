@@ -1,5 +1,6 @@
 //! A model file, mapped.
 use super::facts::Facts;
+use super::graph::Graph;
 use super::proto::ModelProto;
 use super::skeleton::skeleton;
 use anyhow::{Context, Result, ensure};
@@ -54,6 +55,12 @@ impl ModelFile {
     /// The folder that [`ModelFile::skeleton`] has to be loaded with as the place of external data.
     pub fn folder(&self) -> &Path {
         self.real.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Its graph, with weights as ranges of the mapped file.
+    pub fn graph(&self) -> Result<Graph> {
+        let model = ModelProto::decode(self.bytes.clone()).with_context(|| format!("`{}`", self.path.display()))?;
+        Graph::of(model).with_context(|| format!("`{}`", self.path.display()))
     }
 
     /// The model without its weights, which stay ranges of the file's own name.

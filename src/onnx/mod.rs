@@ -1,11 +1,22 @@
-//! ONNX files: what a graph takes and gives, and the same graph with its weights left in the file.
+//! ONNX files: what a graph takes and gives, its nodes and shapes, an edit as data, and the same graph with its weights left in the file.
 //!
 //! Invariants: the file is mapped, weights are never parsed or copied; nothing here knows a runtime.
+mod constant;
 mod facts;
 mod file;
+mod graph;
+mod node;
+mod patch;
 mod proto;
+mod shape;
 mod skeleton;
 mod wire;
 
-pub use facts::{Dim, ElementType, Facts, Tensor};
+pub use constant::{Constant, Numbers};
+pub use facts::{Dim, ElementType, Facts, MOVES, Tensor};
 pub use file::ModelFile;
+pub use graph::Graph;
+pub use node::{Node, Value};
+pub use patch::{Patch, Port};
+pub use proto::TensorProto;
+pub use shape::{Shapes, WindowAxis, infer, permutation, place, reduced_axes, slice, windows};

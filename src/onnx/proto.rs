@@ -1,4 +1,5 @@
-//! The messages of onnx.proto3 (ONNX 1.22) and the fields of them that are read here; prost skips the rest.
+//! The messages of onnx.proto3 (ONNX 1.22) and the fields of them that are read or written here; prost skips the rest.
+#![allow(missing_docs)] // the fields are the specification's
 use prost::Message;
 use prost::bytes::Bytes;
 
@@ -44,10 +45,12 @@ pub struct GraphProto {
     pub input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfoProto>,
 }
 
 /// `onnx.NodeProto`.
-#[derive(Clone, PartialEq, Eq, Hash, Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
@@ -57,15 +60,65 @@ pub struct NodeProto {
     pub name: String,
     #[prost(string, tag = "4")]
     pub op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<AttributeProto>,
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
-/// `onnx.TensorProto`; `raw_data` is a range of the mapped file.
+/// `onnx.AttributeProto`; `type` says which field holds the value ([`AttributeType`]).
+#[derive(Clone, PartialEq, Message)]
+pub struct AttributeProto {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(float, tag = "2")]
+    pub f: f32,
+    #[prost(int64, tag = "3")]
+    pub i: i64,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub s: Bytes,
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<TensorProto>,
+    /// A subgraph, as bytes: only that there is one is of interest.
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    pub g: Option<Bytes>,
+    #[prost(float, repeated, tag = "7")]
+    pub floats: Vec<f32>,
+    #[prost(int64, repeated, tag = "8")]
+    pub ints: Vec<i64>,
+    #[prost(int32, tag = "20")]
+    pub r#type: i32,
+}
+
+/// `onnx.AttributeProto.AttributeType`.
+pub mod attribute_type {
+    pub const FLOAT: i32 = 1;
+    pub const INT: i32 = 2;
+    pub const STRING: i32 = 3;
+    pub const FLOATS: i32 = 6;
+    pub const INTS: i32 = 7;
+}
+
+/// `onnx.TensorProto`; `raw_data` and `float_data` are ranges of the mapped file.
 #[derive(Clone, PartialEq, Eq, Hash, Message)]
 pub struct TensorProto {
+    #[prost(int64, repeated, tag = "1")]
+    pub dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    pub data_type: i32,
+    /// Packed little-endian floats, as every writer of ONNX packs them; read as bytes so that nothing is copied.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub float_data: Bytes,
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub name: String,
     #[prost(bytes = "bytes", tag = "9")]
     pub raw_data: Bytes,
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
     /// `onnx.TensorProto.DataLocation`: 1 is external.
     #[prost(int32, tag = "14")]
     pub data_location: i32,

@@ -81,7 +81,7 @@ mod tests {
         TensorProto {
             name: name.into(),
             raw_data: Bytes::from((0..bytes).map(|i| i as u8).collect::<Vec<_>>()),
-            data_location: 0,
+            ..TensorProto::default()
         }
     }
 

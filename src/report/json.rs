@@ -5,8 +5,10 @@ use crate::predict::{Answer, Failure, Run};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Name and version of the format.
+/// Name and version of `predict`'s format.
 pub const SCHEMA: &str = "dermai.predict/1";
+/// Name and version of `gradcam`'s format.
+pub const GRADCAM_SCHEMA: &str = "dermai.gradcam/1";
 
 /// What every record of a run carries.
 #[derive(Debug, Serialize)]
@@ -22,9 +24,9 @@ pub struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// The head of a run's records.
-    pub fn of(run: &'a Run) -> Self {
+    pub fn of(schema: &'static str, run: &'a Run) -> Self {
         Self {
-            schema: SCHEMA,
+            schema,
             dermai: env!("CARGO_PKG_VERSION"),
             model: run.identity.as_ref(),
             preprocessing: &run.card.input,
@@ -104,12 +106,12 @@ impl From<Failure> for Missed {
 
 /// A whole run: `--json`.
 #[derive(Debug, Serialize)]
-pub struct Document<'a> {
+pub struct Document<'a, T> {
     /// What every record carries.
     #[serde(flatten)]
     pub head: Head<'a>,
-    /// Classified pictures.
-    pub results: &'a [Entry],
+    /// Pictures that were answered.
+    pub results: &'a [T],
     /// The others.
     pub errors: &'a [Missed],
 }

@@ -2,12 +2,16 @@
 //!
 //! Invariant: comfy-table, indicatif and csv are named here only; data goes where the caller says, never to the terminal by itself.
 mod bar;
+pub mod check;
+pub mod gradcam;
 pub mod json;
 mod line;
 pub mod predict;
 mod progress;
 pub mod resume;
+mod table;
 
 pub use line::one_line;
-pub use predict::{Format, Language, View};
+pub use predict::{Format, View};
 pub use progress::Terminal;
+pub use table::{Language, class_name};

@@ -1,18 +1,14 @@
 //! `predict`'s results as a table for people, JSON, JSON lines or CSV.
 use super::bar::bar;
-use super::json::{Document, Entry, Head, Line, Missed};
+use super::json::{Document, Entry, Head, Line, Missed, SCHEMA};
 use super::line::one_line;
-use crate::model::{Card, Label};
+use super::table::{Language, Words, class_name, percent, write_notice, write_rows};
 use crate::predict::{Answer, Failure, Prediction, Run, Sink};
 use anyhow::Result;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::io::Write;
 
 /// Cells of a bar at probability 1.
 const BAR: usize = 24;
-/// Longest class name in a table: ImageNet's run to a hundred letters of synonyms.
-const NAME: usize = 48;
-
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -21,14 +17,6 @@ pub enum Format {
     Json,
     Jsonl,
     Csv,
-}
-
-/// Language of labels and notices in a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Language {
-    English,
-    Vietnamese,
 }
 
 /// Takes results and writes them to `out`: JSON lines and CSV as they come, tables and JSON at the end.
@@ -63,7 +51,7 @@ impl<'o> View<'o> {
         match self.format {
             Format::Table => self.write_table(run)?,
             Format::Json => {
-                let document = Document { head: Head::of(run), results: &self.entries, errors: &self.missed };
+                let document = Document { head: Head::of(SCHEMA, run), results: &self.entries, errors: &self.missed };
                 serde_json::to_writer_pretty(&mut *self.out, &document)?;
                 writeln!(self.out)?;
             }
@@ -132,11 +120,7 @@ impl<'o> View<'o> {
                 write_rows(self.out, several.iter().map(row), [2].as_slice())?;
             }
         }
-        let notice = if run.card.about.notice == words.plain_notice { words.notice } else { &run.card.about.notice };
-        let by =
-            run.identity.as_ref().map(|who| format!("{}, ONNX Runtime {}", who.name, who.runtime)).unwrap_or_default();
-        writeln!(self.out, "\n{}", one_line(&format!("{notice}  ({by})")))?;
-        Ok(())
+        write_notice(self.out, language, run)
     }
 }
 
@@ -145,7 +129,7 @@ impl Sink for View<'_> {
         match self.format {
             Format::Table => self.answers.push(answer),
             Format::Json => self.entries.push(answer.into()),
-            Format::Jsonl => self.line(&Line { head: Head::of(run), entry: Entry::from(answer) })?,
+            Format::Jsonl => self.line(&Line { head: Head::of(SCHEMA, run), entry: Entry::from(answer) })?,
             Format::Csv => self.csv_rows(&answer)?,
         }
         Ok(())
@@ -155,77 +139,9 @@ impl Sink for View<'_> {
         self.failures.push(failure.clone());
         match self.format {
             Format::Json => self.missed.push(failure.into()),
-            Format::Jsonl => self.line(&Line { head: Head::of(run), entry: Missed::from(failure) })?,
+            Format::Jsonl => self.line(&Line { head: Head::of(SCHEMA, run), entry: Missed::from(failure) })?,
             Format::Table | Format::Csv => {}
         }
         Ok(())
-    }
-}
-
-/// A class's name in the reader's language, its id where the card has none.
-fn class_name(language: Language, card: &Card, p: &Prediction) -> String {
-    let of = |label: &Label| match language {
-        Language::English => label.en.clone(),
-        Language::Vietnamese => label.vi.clone().or_else(|| label.en.clone()),
-    };
-    let name = card.labels.get(p.index).and_then(of).unwrap_or_else(|| p.label.clone());
-    let name = one_line(&name);
-    if name.chars().count() <= NAME { name.into_owned() } else { name.chars().take(NAME - 1).chain(['…']).collect() }
-}
-
-fn percent(probability: f32) -> String {
-    format!("{:.1} %", probability * 100.0)
-}
-
-/// A table without lines; columns in `numbers` are set to the right.
-fn write_rows(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>>, numbers: &[usize]) -> Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    for row in rows {
-        table.add_row(row);
-    }
-    for &number in numbers {
-        if let Some(column) = table.column_mut(number) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
-
-/// The few words of a table.
-struct Words {
-    /// The notice of a card that does not say it otherwise.
-    plain_notice: &'static str,
-    notice: &'static str,
-    uncertain_mark: &'static str,
-    uncertain: &'static str,
-}
-
-impl Words {
-    fn of(language: Language) -> Self {
-        let plain_notice = "not a diagnosis";
-        match language {
-            Language::English => Self {
-                plain_notice,
-                notice: "Not a diagnosis.",
-                uncertain_mark: "uncertain",
-                uncertain: "uncertain: the best probability is below",
-            },
-            Language::Vietnamese => Self {
-                plain_notice,
-                notice: "Không phải là chẩn đoán.",
-                uncertain_mark: "không chắc chắn",
-                uncertain: "không chắc chắn: xác suất cao nhất dưới",
-            },
-        }
-    }
-
-    fn uncertain(&self, threshold: Option<f64>) -> String {
-        // As many digits as were typed: 37.5 % must not read as 38 %.
-        let percent = (threshold.unwrap_or_default() * 1e6).round() / 1e4;
-        format!("{} {percent} %", self.uncertain)
     }
 }

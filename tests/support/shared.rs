@@ -1,5 +1,7 @@
 //! The folder `shared` beside the checkout: trained models, labelled images and reference networks, too large for the repository.
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 
 /// The workspace.
 pub fn root() -> &'static Path {
@@ -17,4 +19,34 @@ pub fn shared() -> Option<PathBuf> {
         }
     }
     found
+}
+
+/// Folders with a model, sorted.
+pub fn folders(parent: &Path) -> Vec<PathBuf> {
+    let entries = parent.read_dir().unwrap_or_else(|e| panic!("`{}`: {e}", parent.display()));
+    let mut found: Vec<_> =
+        entries.map(|entry| entry.unwrap().path()).filter(|f| f.join("model.onnx").is_file()).collect();
+    found.sort();
+    assert!(!found.is_empty(), "no model below `{}`", parent.display());
+    found
+}
+
+/// Runs `work` on every item, one thread a core, and gives the results in order.
+pub fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = Mutex::new(0..items.len());
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                loop {
+                    let Some(at) = next.lock().unwrap().next() else { return };
+                    let result = work(&items[at]);
+                    done.lock().unwrap().push((at, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! A new chore is one variant of [`Chore`] and one file with a `run`.
 
+mod bench;
 mod ci;
 mod demo;
 mod fixtures;
@@ -33,6 +34,8 @@ enum Chore {
     Demo,
     /// Set up and run all tests
     Test(test::Args),
+    /// Measure time and memory of the release binary beside Python; exit status 1: a target was missed
+    Bench(bench::Args),
     /// Draw the images of `fixtures/`, or compare them with what is committed
     Fixtures {
         /// Write nothing: fail when a committed file differs from what is drawn
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Setup => setup::run(),
         Chore::Demo => demo::run(),
         Chore::Test(args) => test::run(&args),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Fixtures { check } => fixtures::run(&workspace::root(), check).map(|()| ExitCode::SUCCESS),
         Chore::Ci => ci::run(),
     };

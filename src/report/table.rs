@@ -1,0 +1,99 @@
+//! What tables for people have in common: rows without lines, class names in the reader's language, the notice under them.
+use super::line::one_line;
+use crate::model::{Card, Label};
+use crate::predict::{Prediction, Run};
+use anyhow::Result;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use std::io::Write;
+
+/// Longest class name in a table: ImageNet's run to a hundred letters of synonyms.
+const NAME: usize = 48;
+
+/// Language of labels and notices in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Language {
+    English,
+    Vietnamese,
+}
+
+/// The notice and who answered.
+pub fn write_notice(out: &mut dyn Write, language: Language, run: &Run) -> Result<()> {
+    let words = Words::of(language);
+    let notice = if run.card.about.notice == words.plain_notice { words.notice } else { &run.card.about.notice };
+    let by = run.identity.as_ref().map(|who| format!("{}, ONNX Runtime {}", who.name, who.runtime)).unwrap_or_default();
+    writeln!(out, "\n{}", one_line(&format!("{notice}  ({by})")))?;
+    Ok(())
+}
+
+/// A class's name in the reader's language, its id where the card has none.
+pub fn class_name(language: Language, card: &Card, p: &Prediction) -> String {
+    let of = |label: &Label| match language {
+        Language::English => label.en.clone(),
+        Language::Vietnamese => label.vi.clone().or_else(|| label.en.clone()),
+    };
+    let name = card.labels.get(p.index).and_then(of).unwrap_or_else(|| p.label.clone());
+    let name = one_line(&name);
+    if name.chars().count() <= NAME { name.into_owned() } else { name.chars().take(NAME - 1).chain(['…']).collect() }
+}
+
+/// A probability as people read it.
+pub fn percent(probability: f32) -> String {
+    format!("{:.1} %", probability * 100.0)
+}
+
+/// A table without lines; columns in `numbers` are set to the right.
+pub fn write_rows(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>>, numbers: &[usize]) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for row in rows {
+        table.add_row(row);
+    }
+    for &number in numbers {
+        if let Some(column) = table.column_mut(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// The few words of a table.
+pub struct Words {
+    /// The notice of a card that does not say it otherwise.
+    plain_notice: &'static str,
+    notice: &'static str,
+    /// Behind an uncertain answer in a list.
+    pub uncertain_mark: &'static str,
+    uncertain: &'static str,
+}
+
+impl Words {
+    /// The words of a language.
+    pub fn of(language: Language) -> Self {
+        let plain_notice = "not a diagnosis";
+        match language {
+            Language::English => Self {
+                plain_notice,
+                notice: "Not a diagnosis.",
+                uncertain_mark: "uncertain",
+                uncertain: "uncertain: the best probability is below",
+            },
+            Language::Vietnamese => Self {
+                plain_notice,
+                notice: "Không phải là chẩn đoán.",
+                uncertain_mark: "không chắc chắn",
+                uncertain: "không chắc chắn: xác suất cao nhất dưới",
+            },
+        }
+    }
+
+    /// The sentence under an uncertain answer.
+    pub fn uncertain(&self, threshold: Option<f64>) -> String {
+        // As many digits as were typed: 37.5 % must not read as 38 %.
+        let percent = (threshold.unwrap_or_default() * 1e6).round() / 1e4;
+        format!("{} {percent} %", self.uncertain)
+    }
+}

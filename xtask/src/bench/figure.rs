@@ -1,0 +1,199 @@
+//! One measured figure: samples of ours, of the other side's in the same pairs, and the target they are held to.
+
+use std::fmt;
+
+use super::stats::{Spread, median};
+
+/// What most figures stand beside.
+const PYTHON: &str = "Python";
+
+/// What a figure must not go beyond.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// Ours is at most this.
+    Most(f64),
+    /// Ours over the other side's is at most this.
+    RatioMost(f64),
+    /// Ours over the other side's is at least this.
+    RatioLeast(f64),
+    /// Ours is at most the other side's and this.
+    MostBeside(f64),
+}
+
+/// What is counted, and how it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds.
+    Milliseconds,
+    /// 2^20 bytes.
+    Megabytes,
+    /// Images per second.
+    ImagesPerSecond,
+    /// A pure number.
+    Ratio,
+}
+
+/// A figure and its samples; those of one pair were taken one right after the other.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// What was measured.
+    pub name: String,
+    /// Of what.
+    pub unit: Unit,
+    /// What it is held to, if anything.
+    pub target: Option<Target>,
+    ours: Vec<f64>,
+    beside: Option<Vec<f64>>,
+    /// What stands beside ours.
+    against: &'static str,
+}
+
+impl Figure {
+    /// A figure of ours alone.
+    pub fn new(name: impl Into<String>, unit: Unit, ours: Vec<f64>) -> Self {
+        Self { name: name.into(), unit, target: None, ours, beside: None, against: PYTHON }
+    }
+
+    /// Python's samples, one for each of ours.
+    #[must_use]
+    pub fn beside(self, python: Vec<f64>) -> Self {
+        self.against(PYTHON, python)
+    }
+
+    /// Samples of something else, one for each of ours.
+    #[must_use]
+    pub fn against(mut self, what: &'static str, samples: Vec<f64>) -> Self {
+        debug_assert_eq!(self.ours.len(), samples.len(), "{}", self.name);
+        self.beside = Some(samples);
+        self.against = what;
+        self
+    }
+
+    /// What stands beside ours.
+    pub fn other(&self) -> &'static str {
+        self.against
+    }
+
+    /// What it is held to.
+    #[must_use]
+    pub fn target(mut self, target: Target) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// Ours: the median, and of memory the worst, because a peak that is reached once is reached.
+    pub fn ours(&self) -> f64 {
+        self.summary(&self.ours)
+    }
+
+    /// The other side's, in the same way.
+    pub fn theirs(&self) -> Option<f64> {
+        self.beside.as_ref().map(|samples| self.summary(samples))
+    }
+
+    /// Ours over the other side's, pair by pair, so that what slows the machine down for a while slows both.
+    pub fn ratio(&self) -> Option<Spread> {
+        Some(Spread::of(self.pairs()?.map(|(ours, theirs)| ours / theirs).collect()))
+    }
+
+    /// Whether the target is met; `None` without one.
+    pub fn met(&self) -> Option<bool> {
+        // No comparison with a NaN is true: what could not be measured is not met.
+        Some(match self.target? {
+            Target::Most(most) => self.ours() <= most,
+            Target::RatioMost(most) => self.ratio().is_some_and(|ratio| ratio.median <= most),
+            Target::RatioLeast(least) => self.ratio().is_some_and(|ratio| ratio.median >= least),
+            Target::MostBeside(most) => {
+                self.pairs().is_some_and(|pairs| median(pairs.map(|(ours, theirs)| ours - theirs).collect()) <= most)
+            }
+        })
+    }
+
+    fn pairs(&self) -> Option<impl Iterator<Item = (f64, f64)>> {
+        Some(self.ours.iter().copied().zip(self.beside.as_ref()?.iter().copied()))
+    }
+
+    fn summary(&self, samples: &[f64]) -> f64 {
+        match self.unit {
+            Unit::Megabytes => samples.iter().copied().fold(f64::NAN, f64::max),
+            Unit::Milliseconds | Unit::ImagesPerSecond | Unit::Ratio => median(samples.to_vec()),
+        }
+    }
+}
+
+impl Unit {
+    /// A value in this unit, with as many digits as mean something.
+    pub fn show(self, value: f64) -> String {
+        if value.is_nan() {
+            return "not measured".into();
+        }
+        let digits = if value.abs() < 10.0 { 2 } else { usize::from(value.abs() < 100.0) };
+        format!("{value:.digits$} {self}").trim_end().to_owned()
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Milliseconds => "ms",
+            Self::Megabytes => "MB",
+            Self::ImagesPerSecond => "images/s",
+            Self::Ratio => "",
+        })
+    }
+}
+
+impl Target {
+    /// The target in words, its numbers in `unit`; `against` is the other side.
+    pub fn show(self, unit: Unit, against: &str) -> String {
+        match self {
+            Self::Most(most) => format!("at most {most} {unit}"),
+            Self::RatioMost(most) => format!("at most {most:.2} x {against}"),
+            Self::RatioLeast(least) => format!("at least {least:.2} x {against}"),
+            Self::MostBeside(most) => format!("at most {against} + {most} {unit}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beside(ours: &[f64], python: &[f64], target: Target) -> Figure {
+        Figure::new("f", Unit::Milliseconds, ours.to_vec()).beside(python.to_vec()).target(target)
+    }
+
+    #[test]
+    fn a_slow_spell_that_hits_a_pair_moves_no_ratio() {
+        let figure = beside(&[10.0, 40.0, 10.0], &[20.0, 80.0, 20.0], Target::RatioMost(0.5));
+        assert_eq!(figure.ratio().unwrap().median, 0.5);
+        assert_eq!(figure.met(), Some(true));
+    }
+
+    #[test]
+    fn every_kind_of_target_can_be_met_and_missed() {
+        let cases = [
+            (Target::Most(10.0), Target::Most(9.0)),
+            (Target::RatioMost(0.5), Target::RatioMost(0.4)),
+            (Target::RatioLeast(0.5), Target::RatioLeast(0.6)),
+            (Target::MostBeside(-10.0), Target::MostBeside(-11.0)),
+        ];
+        for (met, missed) in cases {
+            assert_eq!(beside(&[10.0], &[20.0], met).met(), Some(true), "{met:?}");
+            assert_eq!(beside(&[10.0], &[20.0], missed).met(), Some(false), "{missed:?}");
+        }
+    }
+
+    #[test]
+    fn memory_is_judged_by_its_worst() {
+        let figure = Figure::new("f", Unit::Megabytes, vec![30.0, 50.0, 31.0]).target(Target::Most(48.0));
+        assert_eq!((figure.ours(), figure.met()), (50.0, Some(false)));
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_not_met() {
+        let figure = Figure::new("f", Unit::Megabytes, vec![f64::NAN]).target(Target::Most(48.0));
+        assert_eq!(figure.met(), Some(false));
+        assert_eq!(figure.unit.show(figure.ours()), "not measured");
+    }
+}
