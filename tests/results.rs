@@ -4,7 +4,7 @@ use crate::support::models::{CARD, card, folder, model};
 use crate::support::program::{fixture, json_lines, predict_in};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -202,21 +202,24 @@ fn resuming_leaves_out_what_is_done_and_tries_again_what_failed() {
     resume(place.path(), &["a.jpg", "e.jpg", name], "m").run().exits(2);
     let whole = read(place.path(), "out.jsonl");
     assert_eq!(whole.lines().count(), 3);
-    let inode = fs::metadata(&out).expect("a file").ino();
     fs::copy(fixture("images/png-rgb8.png"), place.path().join("e.jpg")).expect("a copy"); // now it can be read
     // Killed at any byte of the last line, in the middle of a letter too: that image is done again, the first is not.
     let start = whole.rfind("\n{").expect("a line") + 1;
     let letter = start + whole[start..].find('ả').expect("a letter") + 1;
     for cut in [start, start + 1, letter, whole.len() - 1] {
+        let _ = fs::remove_file(&out);
         fs::write(&out, &whole.as_bytes()[..cut]).expect("a file");
+        // Whoever has the old file open, or linked, keeps it: it is replaced, not written over.
+        let link = place.path().join(format!("before-{cut}"));
+        fs::hard_link(&out, &link).expect("a link");
         let outcome = resume(place.path(), &["a.jpg", "e.jpg", name, "b.jpg"], "m").run().exits(0);
         assert_eq!(outcome.text(), "exit status 0");
         assert_eq!(answered(place.path(), "out.jsonl"), ["a.jpg", "e.jpg", name, "b.jpg"], "cut at {cut}");
         let text = read(place.path(), "out.jsonl");
         assert_eq!(text.lines().next(), whole.lines().next(), "the first answer was given again");
         assert_eq!(text.lines().count(), 4, "a failure stays, or an image came twice");
+        assert_eq!(fs::read(&link).expect("a file"), &whole.as_bytes()[..cut]);
     }
-    assert_ne!(fs::metadata(&out).expect("a file").ino(), inode, "it was replaced as a whole");
     // All is done: no runtime is needed, and nothing changes.
     let before = read(place.path(), "out.jsonl");
     let again = resume(place.path(), &["a.jpg", "b.jpg"], "m").env("ORT_DYLIB_PATH", "/absent").run();
