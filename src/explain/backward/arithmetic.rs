@@ -77,7 +77,7 @@ fn extreme(step: &mut Step<'_>, at: usize, gradient: &str) -> Result<Name> {
     let mut own = String::new();
     let mut count: Option<Name> = None;
     for (i, input) in inputs.iter().enumerate() {
-        let equal = step.emit.op("Equal", &[input, &y]);
+        let equal = step.emit.equal(input, &y);
         let reached = step.emit.as_float(&equal);
         count = Some(match count {
             None => reached.clone(),

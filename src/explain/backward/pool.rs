@@ -82,7 +82,7 @@ fn maximum(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     // Indices count through the whole tensor; the place within the plane is what the windows know.
     let plane: usize = axes.iter().map(|a| a.input).product();
     let plane = step.emit.int_tensor(&[], &[plane as i64]);
-    let indices = step.emit.node(Node::new("Mod", &[&indices, &plane], &[]));
+    let indices = step.emit.remainder(&indices, &plane);
     let shape = as_planes(step.output_shape()?);
     let indices = step.emit.reshape(&indices, &shape);
     let places = positions(&kernel);
