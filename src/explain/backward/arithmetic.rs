@@ -64,6 +64,7 @@ fn raised(step: &mut Step<'_>, at: usize, gradient: &str) -> Result<Name> {
         let slope = step.emit.mul(&y, &log);
         return Ok(step.emit.mul(gradient, &slope));
     }
+    let b = step.emit.as_float(&b); // an exponent may be a whole number (opset 12)
     let less = step.emit.shift(&b, -1.0);
     let power = step.emit.op("Pow", &[&a, &less]);
     let slope = step.emit.mul(&power, &b);
