@@ -13,7 +13,12 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
     let input = |at: usize| shapes.get(node.given(at)?);
     let ints = |at: usize| shapes.value(node.given(at)?)?.as_ints().map(<[i64]>::to_vec);
     let shape = match node.op_type.as_str() {
-        "Constant" => vec![node.tensor("value")?.dims.iter().map(|&d| d as usize).collect()],
+        "Constant" => vec![match (node.tensor("value"), node.floats("value_floats"), node.float("value_float")) {
+            (Some(tensor), ..) => tensor.dims.iter().map(|&d| d as usize).collect(),
+            (_, Some(floats), _) => vec![floats.len()],
+            (_, _, Some(_)) => vec![],
+            _ => return None,
+        }],
         "Shape" => vec![vec![input(0)?.len()]],
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "Where" | "Equal" | "Greater"
         | "Less" | "GreaterOrEqual" | "LessOrEqual" | "And" | "Or" | "Xor" | "Mod" | "PRelu" => {
