@@ -4,6 +4,8 @@ use super::facts::{Dim, Tensor};
 use super::node::Node;
 use super::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use anyhow::{Context, Result, bail};
+use prost::Message;
+use prost::bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 
 /// A graph's nodes in an order in which each stands behind what it needs, with the ways between them.
@@ -25,6 +27,14 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// Reads a serialised model, such as one that [`Patch::write`](super::Patch::write) gave.
+    ///
+    /// # Errors
+    /// When it is no ONNX model, two nodes give the same tensor, or nodes wait for each other in a circle.
+    pub fn parse(model: Vec<u8>) -> Result<Self> {
+        Self::of(ModelProto::decode(Bytes::from(model)).context("not an ONNX model")?)
+    }
+
     /// Builds the view of a parsed model; weights stay ranges of the file.
     ///
     /// # Errors

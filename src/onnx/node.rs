@@ -26,6 +26,7 @@ impl Node {
             Value::Float(f) => (attribute.f, attribute.r#type) = (f, attribute_type::FLOAT),
             Value::Ints(all) => (attribute.ints, attribute.r#type) = (all, attribute_type::INTS),
             Value::Floats(all) => (attribute.floats, attribute.r#type) = (all, attribute_type::FLOATS),
+            Value::Tensor(tensor) => (attribute.t, attribute.r#type) = (Some(tensor), attribute_type::TENSOR),
             Value::Text(text) => (attribute.s, attribute.r#type) = (Bytes::from(text), attribute_type::STRING),
         }
         self.attribute.push(attribute);
@@ -95,6 +96,7 @@ pub enum Value {
     Float(f32),
     Ints(Vec<i64>),
     Floats(Vec<f32>),
+    Tensor(TensorProto),
     Text(String),
 }
 
@@ -125,6 +127,12 @@ impl From<&[i64]> for Value {
 impl From<Vec<f32>> for Value {
     fn from(value: Vec<f32>) -> Self {
         Self::Floats(value)
+    }
+}
+
+impl From<TensorProto> for Value {
+    fn from(value: TensorProto) -> Self {
+        Self::Tensor(value)
     }
 }
 

@@ -64,6 +64,7 @@ fn raised(step: &mut Step<'_>, at: usize, gradient: &str) -> Result<Name> {
         let slope = step.emit.mul(&y, &log);
         return Ok(step.emit.mul(gradient, &slope));
     }
+    let b = step.emit.as_float(&b); // an exponent may be a whole number (opset 12)
     let less = step.emit.shift(&b, -1.0);
     let power = step.emit.op("Pow", &[&a, &less]);
     let slope = step.emit.mul(&power, &b);
@@ -77,7 +78,7 @@ fn extreme(step: &mut Step<'_>, at: usize, gradient: &str) -> Result<Name> {
     let mut own = String::new();
     let mut count: Option<Name> = None;
     for (i, input) in inputs.iter().enumerate() {
-        let equal = step.emit.op("Equal", &[input, &y]);
+        let equal = step.emit.equal(input, &y);
         let reached = step.emit.as_float(&equal);
         count = Some(match count {
             None => reached.clone(),

@@ -55,7 +55,8 @@ fn conv_transpose(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     let (mut begins, mut ends) = (Vec::new(), Vec::new());
     for i in 0..n {
         let reach = strides[i] * (input[2 + i] as i64 - 1) + (kernel[i] as i64 - 1) * dilations[i] + 1;
-        let all = reach + extra[i] - output[2 + i] as i64;
+        // Where `output_shape` asks for more than there is, nothing is cut off.
+        let all = (reach + extra[i] - output[2 + i] as i64).max(0);
         let begin = match auto {
             _ if is_stated => stated[i],
             "SAME_UPPER" => all / 2,

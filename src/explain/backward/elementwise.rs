@@ -1,6 +1,6 @@
 //! Operators of one input, value by value: activations and mathematical functions. Each rule gives dy/dx, by the output where that saves keeping the input.
 use super::{Name, Rule, Step};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 /// Selu's constants (Klambauer 2017), the ONNX defaults.
@@ -9,7 +9,8 @@ const SELU: (f32, f32) = (1.673_263_2, 1.050_701);
 /// The rules of this family.
 pub fn rule(op: &str) -> Option<Rule> {
     Some(match op {
-        "Identity" | "Dropout" => |step| Ok(Step::only(step.gradient()?)),
+        "Identity" => |step| Ok(Step::only(step.gradient()?)),
+        "Dropout" => dropout,
         "Neg" => |step| {
             let gradient = step.gradient()?;
             Ok(Step::only(step.emit.op("Neg", &[&gradient])))
@@ -122,6 +123,13 @@ fn piecewise(
     let above = step.emit.greater(&x, 0.0);
     let below = below(step, &gradient, &y)?;
     Ok(Step::only(step.emit.op("Where", &[&above, &gradient, &below])))
+}
+
+/// Drops nothing when a network answers; one that does is refused.
+fn dropout(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
+    let training = step.node.given(2).map(|name| step.shapes.value(name).and_then(|value| value.as_ints()));
+    ensure!(matches!(training, None | Some(Some([0]))), "it is in training mode: export the model in evaluation mode");
+    Ok(Step::only(step.gradient()?))
 }
 
 /// Between the bounds; at a bound the gradient is 0, as for relu6 in both frameworks.

@@ -142,6 +142,26 @@ impl Emit {
         self.op("Less", &[a, &b])
     }
 
+    /// `a == b` for floats as truth values: an operator of that kind came with opset 11.
+    pub fn equal(&mut self, a: &str, b: &str) -> Name {
+        if self.opset >= 11 {
+            return self.op("Equal", &[a, b]);
+        }
+        let (less, greater) = (self.op("Less", &[a, b]), self.op("Greater", &[a, b]));
+        let differs = self.op("Or", &[&less, &greater]);
+        self.op("Not", &[&differs])
+    }
+
+    /// What is left of `a`, whole numbers and none negative, when `b` is taken out of it as often as it fits: Mod came with opset 10.
+    pub fn remainder(&mut self, a: &str, b: &str) -> Name {
+        if self.opset >= 10 {
+            return self.op("Mod", &[a, b]);
+        }
+        let times = self.div(a, b);
+        let taken = self.mul(&times, b);
+        self.sub(a, &taken)
+    }
+
     /// `a` in another shape.
     pub fn reshape(&mut self, a: &str, shape: &[usize]) -> Name {
         let shape: Vec<i64> = shape.iter().map(|&d| d as i64).collect();

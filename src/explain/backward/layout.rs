@@ -120,9 +120,13 @@ fn padded(step: &mut Step<'_>) -> Gradients {
     ensure!(pads.len() == 2 * axes.len(), "it has {} pads for {} axes", pads.len(), axes.len());
     let mode = step.node.text("mode").unwrap_or("constant").to_owned();
     for (i, &axis) in axes.iter().enumerate() {
-        let length = shape[axis] as i64;
+        let (before, behind) = (pads[i], pads[i + axes.len()]);
+        // The runtime crops (negative pads) before it pads: what is repeated is what is left.
+        let cropped = (-before).max(0);
+        let length = shape[axis] as i64 - cropped - (-behind).max(0);
+        ensure!(length > 0, "its pads leave nothing of axis {axis}");
         let mut rows = Vec::new();
-        for position in -pads[i]..length + pads[i + axes.len()] {
+        for position in -before.max(0)..length + behind.max(0) {
             let inside = (0..length).contains(&position);
             let from = match mode.as_str() {
                 _ if inside => Some(position),
@@ -136,7 +140,7 @@ fn padded(step: &mut Step<'_>) -> Gradients {
                 }
                 other => bail!("its mode `{other}` is not known"),
             };
-            rows.push(from.map(|p| (p as usize, 1.0)).into_iter().collect());
+            rows.push(from.map(|p| ((p + cropped) as usize, 1.0)).into_iter().collect());
         }
         gradient = Selection { input: shape[axis], rows }.adjoint(step.emit, &gradient, axis, shape.len());
     }

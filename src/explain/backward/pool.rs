@@ -51,12 +51,17 @@ fn average(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     let counts_pads = step.node.int("count_include_pad") == Some(1);
     let kernel: Vec<_> = axes.iter().map(|a| a.kernel).collect();
     let out: Vec<_> = axes.iter().map(|a| a.out).collect();
-    // How many values each window averages; with `count_include_pad` the runtime divides by the whole window, also where `ceil_mode` lets it
-    // reach beyond the padding (PyTorch divides by less there: it is the file's own forward pass that is differentiated).
+    // How many values each window averages. Where `ceil_mode` lets a window reach beyond the padding, `count_include_pad` counts what lies
+    // there too up to opset 18, as the runtime's forward pass does, which is what is differentiated; from 19 on it does not.
+    let counts_beyond = step.emit.opset() < 19;
     let count = |window: &Vec<usize>| -> f32 {
         let along = |(a, &o): (&WindowAxis, &usize)| {
             let start = (o * a.stride) as i64 - a.pad_begin as i64;
-            let inside = |k: &usize| counts_pads || (0..a.input as i64).contains(&(start + (k * a.dilation) as i64));
+            let inside = |k: &usize| {
+                let at = start + (k * a.dilation) as i64;
+                let is_padded = counts_beyond || at < (a.input + a.pad_end) as i64;
+                (0..a.input as i64).contains(&at) || (counts_pads && is_padded)
+            };
             (0..a.kernel).filter(inside).count()
         };
         axes.iter().zip(window).map(along).product::<usize>().max(1) as f32
@@ -82,7 +87,7 @@ fn maximum(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     // Indices count through the whole tensor; the place within the plane is what the windows know.
     let plane: usize = axes.iter().map(|a| a.input).product();
     let plane = step.emit.int_tensor(&[], &[plane as i64]);
-    let indices = step.emit.node(Node::new("Mod", &[&indices, &plane], &[]));
+    let indices = step.emit.remainder(&indices, &plane);
     let shape = as_planes(step.output_shape()?);
     let indices = step.emit.reshape(&indices, &shape);
     let places = positions(&kernel);

@@ -77,7 +77,7 @@ fn euclidean(step: &mut Step<'_>, gradient: &str, y: &str) -> Result<Name> {
 /// The values that equal their extreme `y` share its gradient, as TensorFlow's `reduce_max` and PyTorch's `amax` have it.
 pub fn shared_by_ties(step: &mut Step<'_>, gradient: &str, y: &str, axes: &[usize]) -> Result<Name> {
     let x = step.input(0)?.to_owned();
-    let equal = step.emit.op("Equal", &[&x, y]);
+    let equal = step.emit.equal(&x, y);
     let reached = step.emit.as_float(&equal);
     let count = step.emit.sum(&reached, axes);
     let share = step.emit.div(gradient, &count);

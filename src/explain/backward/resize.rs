@@ -1,7 +1,8 @@
 //! Resize and Upsample, nearest and linear: one linear map an axis.
 use super::selection::Selection;
 use super::{Name, Rule, Step};
-use anyhow::{Result, bail, ensure};
+use crate::onnx::place;
+use anyhow::{Context, Result, bail, ensure};
 
 /// The rules of this family.
 pub fn rule(op: &str) -> Option<Rule> {
@@ -16,21 +17,29 @@ fn resize(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     let policy = text("keep_aspect_ratio_policy", "stretch");
     ensure!(policy == "stretch", "its policy `{policy}` has no rule");
     let mode = text("mode", "nearest");
-    // Upsample and Resize-10 know no other transformation than this.
+    // Upsample and Resize-10 know no other transformation than this, and round up where they shrink, as the runtime has it.
     let old = step.node.op_type == "Upsample" || step.emit.opset() < 11;
     let transformation =
         if old { "asymmetric".to_owned() } else { text("coordinate_transformation_mode", "half_pixel") };
-    let nearest = if old { "floor".to_owned() } else { text("nearest_mode", "round_prefer_floor") };
-    let scales = scales(step, &from, &to);
+    let nearest = text("nearest_mode", "round_prefer_floor");
+    if from == to {
+        return Ok(Step::only(gradient)); // the runtime copies then, whatever the scales
+    }
+    let scales = scales(step, &from, &to)?;
     for axis in 0..from.len() {
-        if from[axis] == to[axis] {
+        if from[axis] == to[axis] && scales[axis] == 1.0 {
             continue;
         }
+        let rounding = match (old, scales[axis] < 1.0) {
+            (false, _) => nearest.as_str(),
+            (true, true) => "ceil",
+            (true, false) => "floor",
+        };
         let mut rows = Vec::with_capacity(to[axis]);
         for o in 0..to[axis] {
             let x = original(&transformation, o, from[axis], to[axis], scales[axis])?;
             rows.push(match mode.as_str() {
-                "nearest" => vec![(round(&nearest, x)?.clamp(0, from[axis] as i64 - 1) as usize, 1.0)],
+                "nearest" => vec![(round(rounding, x)?.clamp(0, from[axis] as i64 - 1) as usize, 1.0)],
                 "linear" | "bilinear" => linear(x, from[axis]),
                 other => bail!("its mode `{other}` has no rule; nearest and linear have"),
             });
@@ -41,16 +50,25 @@ fn resize(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
 }
 
 /// The scale of each axis: as the node gives it, else from the sizes. The runtime computes with float32, and so does this.
-fn scales(step: &Step<'_>, from: &[usize], to: &[usize]) -> Vec<f32> {
+fn scales(step: &Step<'_>, from: &[usize], to: &[usize]) -> Result<Vec<f32>> {
+    let rank = from.len();
+    let axes: Vec<usize> = match step.node.ints("axes") {
+        Some(axes) => axes.iter().map(|&a| place(a, rank)).collect::<Option<_>>().context("its `axes` are wrong")?,
+        None => (0..rank).collect(),
+    };
     let given = |at: usize| {
         let value = step.node.given(at).and_then(|name| step.shapes.value(name))?;
-        (value.len() == from.len() && value.as_ints().is_none()).then(|| value.to_floats())
+        (value.len() == axes.len() && value.as_ints().is_none()).then(|| value.to_floats())
     };
     let stated =
         step.node.floats("scales").map(<[f32]>::to_vec).or_else(|| {
             Some(given(if step.node.input.len() == 2 { 1 } else { 2 })?.iter().map(|&s| s as f32).collect())
         });
-    stated.unwrap_or_else(|| from.iter().zip(to).map(|(&f, &t)| t as f32 / f as f32).collect())
+    let mut scales: Vec<f32> = from.iter().zip(to).map(|(&f, &t)| t as f32 / f as f32).collect();
+    for (&axis, scale) in axes.iter().zip(stated.unwrap_or_default()) {
+        scales[axis] = scale;
+    }
+    Ok(scales)
 }
 
 /// Where output position `o` lies on the input axis (Operators.md, Resize).
@@ -60,8 +78,9 @@ fn original(transformation: &str, o: usize, from: usize, to: usize, scale: f32) 
         "half_pixel" => (o + 0.5) / scale - 0.5,
         "half_pixel_symmetric" => {
             let adjustment = length / (scale * from as f32);
-            let centre = from as f32 / 2.0;
-            centre * (1.0 - adjustment) + (o + 0.5) / scale - 0.5
+            let offset = from as f32 / 2.0 * (1.0 - adjustment);
+            // The one sum that the runtime computes in float64.
+            (f64::from(offset) + (f64::from(o) + 0.5) / f64::from(scale) - 0.5) as f32
         }
         "pytorch_half_pixel" => {
             if to > 1 {
@@ -93,7 +112,7 @@ fn round(mode: &str, x: f32) -> Result<i64> {
                 x.round() as i64
             }
         }
-        "round_prefer_ceil" => (x + 0.5).floor() as i64,
+        "round_prefer_ceil" => x.round() as i64,
         other => bail!("its nearest mode `{other}` is not known"),
     })
 }

@@ -1,7 +1,7 @@
 //! Operators between number types: Cast, and the straight-through estimator for QuantizeLinear and DequantizeLinear (Bengio 2013).
 use super::{Name, Rule, Step};
 use crate::onnx::ElementType;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The rules of this family.
 pub fn rule(op: &str) -> Option<Rule> {
@@ -23,6 +23,28 @@ fn cast(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     Ok(Step::only(step.gradient()?))
 }
 
+/// The bounds of the integers that a QuantizeLinear gives: those of its zero point's type, uint8 without one.
+fn range(step: &Step<'_>) -> Result<(f32, f32)> {
+    const UINT8: i32 = 2;
+    let element = match step.node.given(2) {
+        None => step.node.int("output_dtype").filter(|&to| to != 0).map_or(UINT8, |to| to as i32),
+        Some(name) => {
+            let node = || step.graph.nodes[step.graph.producer(name)?].tensor("value");
+            let zero = step.graph.initializer(name).or_else(node);
+            zero.with_context(|| format!("its zero point `{name}` is not a constant"))?.data_type
+        }
+    };
+    Ok(match element {
+        UINT8 => (0.0, 255.0),
+        3 => (-128.0, 127.0),
+        4 => (0.0, 65_535.0),
+        5 => (-32_768.0, 32_767.0),
+        21 => (0.0, 15.0),
+        22 => (-8.0, 7.0),
+        other => bail!("it quantizes to {}, which no rule differentiates", ElementType(other)),
+    })
+}
+
 /// The gradient passes where the value was not cut off at an end of the integer range, as PyTorch's fake quantisation has it.
 ///
 /// Gradients between the two nodes are those of the dequantised value.
@@ -30,13 +52,8 @@ fn quantize(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     let (x, gradient) = (step.input(0)?.to_owned(), step.gradient()?);
     let scale = step.input(1)?.to_owned();
     let rank = step.shape(0)?.len();
-    let element = step.node.given(2).and_then(|name| step.graph.initializer(name)).map_or(2, |t| t.data_type);
-    let (low, high) = match element {
-        3 => (-128.0, 127.0),
-        4 => (0.0, 65_535.0),
-        5 => (-32_768.0, 32_767.0),
-        _ => (0.0, 255.0),
-    };
+    let (low, high) = range(step)?;
+    ensure!(step.node.int("block_size").unwrap_or(0) == 0, "it quantizes in blocks, which no rule differentiates");
     let zero = match step.node.given(2) {
         Some(name) => {
             let name = name.to_owned();

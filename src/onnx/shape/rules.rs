@@ -13,7 +13,12 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
     let input = |at: usize| shapes.get(node.given(at)?);
     let ints = |at: usize| shapes.value(node.given(at)?)?.as_ints().map(<[i64]>::to_vec);
     let shape = match node.op_type.as_str() {
-        "Constant" => vec![node.tensor("value")?.dims.iter().map(|&d| d as usize).collect()],
+        "Constant" => vec![match (node.tensor("value"), node.floats("value_floats"), node.float("value_float")) {
+            (Some(tensor), ..) => tensor.dims.iter().map(|&d| d as usize).collect(),
+            (_, Some(floats), _) => vec![floats.len()],
+            (_, _, Some(_)) => vec![],
+            _ => return None,
+        }],
         "Shape" => vec![vec![input(0)?.len()]],
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "Mean" | "Where" | "Equal" | "Greater"
         | "Less" | "GreaterOrEqual" | "LessOrEqual" | "And" | "Or" | "Xor" | "Mod" | "PRelu" => {
@@ -128,10 +133,14 @@ pub fn output_shapes(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<Vec<
         }
         "ConstantOfShape" => vec![ints(0)?.iter().map(|&d| d as usize).collect()],
         "Einsum" => vec![einsum(node, shapes)?],
-        "BatchNormalization" | "LayerNormalization" | "Dropout" | "ScatterND" | "ScatterElements" | "CumSum"
-        | "Trilu" => {
-            vec![input(0)?.to_vec()]
+        "Dropout" => vec![input(0)?.to_vec(); 2],
+        "LayerNormalization" => {
+            let x = input(0)?;
+            let first = place(node.int("axis").unwrap_or(-1), x.len())?;
+            let statistics: Vec<_> = x.iter().enumerate().map(|(i, &d)| if i < first { d } else { 1 }).collect();
+            vec![x.to_vec(), statistics.clone(), statistics]
         }
+        "BatchNormalization" | "ScatterND" | "ScatterElements" | "CumSum" | "Trilu" => vec![input(0)?.to_vec()],
         _ => return same_as_first(node, shapes).filter(|_| is_elementwise(&node.op_type)),
     };
     Some(shape)
@@ -373,7 +382,7 @@ fn resize(node: &Node, x: &[usize], shapes: &Shapes) -> Option<Vec<usize>> {
         _ => value(2)?.to_floats(),
     };
     for (&at, scale) in axes.iter().zip(scales) {
-        out[at] = (x[at] as f64 * scale).floor() as usize;
+        out[at] = (x[at] as f32 * scale as f32).floor() as usize; // in float32, as the runtime: 5 times 2.6 are 13
     }
     Some(out)
 }
