@@ -41,7 +41,7 @@ fn main() -> Result<()> {
             let question = Question { method: *method, smooth: vec![], class: explained.class, layout: spec.layout };
             let map = map_of(&question, &activations, &mut explainer, &read.tensor, &mut ())?;
             let [height, width] = spec.size.map(|side| side as usize);
-            let heat = bilinear(map.view(), height, width, Corners::Edges);
+            let heat = bilinear(&map.view(), height, width, Corners::Edges);
             match heat_in_mask(&heat, &mask)? {
                 Some(share) => {
                     sum.heat += share.heat;

@@ -160,11 +160,11 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
         (false, 1) => (silent_images, &mut terminal),
         (false, _) => (&mut terminal, silent_steps),
     };
-    let watch = Watch { images, steps };
+    let mut watch = Watch { images, steps };
     let language = args.common.language();
     let mut target = Target::create(json.as_deref(), false)?;
     if args.check {
-        let report = check(prepared, &sources, &options, watch)?;
+        let report = check(&prepared, &sources, &options, &mut watch)?;
         write_check(&mut target, &report, options.method, language, is_json)?;
         return end(target, &report.failures, report.checked.len());
     }
@@ -174,9 +174,11 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let setting =
         Setting { style, side_by_side: args.side_by_side, limits: options.predict.limits, language, on_sheet };
     let mut writer = Writer::new(view, places, setting)?;
-    let summary = explain(prepared, &sources, &options, &mut writer, watch)?;
+    let summary = explain(prepared, &sources, &options, &mut writer, &mut watch)?;
     let (failures, notes) = writer.finish(&summary.run)?;
-    notes.iter().for_each(|note| say(note));
+    for note in notes {
+        say(&note);
+    }
     end(target, &failures, summary.answered)
 }
 

@@ -48,10 +48,10 @@ pub struct Report {
 }
 
 /// Explains the best class of each picture, or the chosen one, and checks its map. A map that is zero or constant is a failure.
-pub fn check(prepared: Prepared, sources: &[Source], options: &Options, watch: Watch<'_>) -> Result<Report> {
-    let mut summary = Summary::of(&prepared, &options.predict);
+pub fn check(prepared: &Prepared, sources: &[Source], options: &Options, watch: &mut Watch<'_>) -> Result<Report> {
+    let mut summary = Summary::of(prepared, &options.predict);
     let spec = summary.run.card.input.clone();
-    let reading = Reading::of(&prepared)?;
+    let reading = Reading::of(prepared)?;
     let layer = reading.layer(options.layer.as_deref().or(prepared.card.explain.layer.as_deref()))?;
     let random = head(&reading, layer, SEED);
     let name = layer.name.clone();
@@ -62,7 +62,7 @@ pub fn check(prepared: Prepared, sources: &[Source], options: &Options, watch: W
             Ok(read) => {
                 let (explainer, randomised) = match &mut pair {
                     Some(pair) => pair,
-                    None => pair.insert(start(&prepared, options, random.clone())?),
+                    None => pair.insert(start(prepared, options, random.clone())?),
                 };
                 let result = one(explainer, randomised.as_mut(), &source.name(), &read, options, watch.steps);
                 summary.identify(explainer.model())?;

@@ -109,7 +109,7 @@ pub fn run(
     sources: &[Source],
     options: &Options,
     sink: &mut dyn Sink,
-    watch: Watch<'_>,
+    watch: &mut Watch<'_>,
 ) -> Result<Summary> {
     let mut summary = Summary::of(&prepared, &options.predict);
     let spec = summary.run.card.input.clone();

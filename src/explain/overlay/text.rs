@@ -64,7 +64,9 @@ impl Line {
         }
         let width = (at.x.ceil() as u32).min(room);
         let mut line = Self { width, height, ink: vec![0; width as usize * height as usize] };
-        glyphs.iter().for_each(|glyph| line.draw(glyph));
+        for glyph in &glyphs {
+            line.draw(glyph);
+        }
         Ok(line)
     }
 
