@@ -4,8 +4,9 @@ use crate::support::npz::Npz;
 use crate::support::pictures::noise;
 use crate::support::shared::{folders, on_all_cores, shared};
 use dermai::explain::{Explainer, Reading, Score, Wanted};
+use dermai::input::Layout;
 use dermai::model::{Prepared, SessionOptions};
-use ndarray::{Array2, Array3, ArrayD, Ix2, Ix3, Ix4};
+use ndarray::{Array2, Array3, Array4, ArrayD, Ix2, Ix3, Ix4};
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
@@ -90,10 +91,6 @@ fn network(folder: &Path) -> Vec<Compared> {
             };
             let (mut inside, mut outside) = (start(false), start(true));
             for image in 0..3 {
-                let array = |npz: &mut Npz, what: &str| -> Option<ArrayD<f32>> {
-                    let key = format!("{target}__{what}__{image}");
-                    npz.has(&key).then(|| npz.array(&key))
-                };
                 let scored = |npz: &mut Npz, what: &str| -> Option<ArrayD<f32>> {
                     let key = format!("{target}__{what}__{score_name}__{image}");
                     npz.has(&key).then(|| npz.array(&key))
@@ -125,7 +122,8 @@ fn network(folder: &Path) -> Vec<Compared> {
                 let gradient = gradient64.map(|g64| {
                     let g64 = wide(&g64).into_dimensionality::<Ix3>().unwrap();
                     // The gradient of an unfolded layer is the folded one's times a scale a channel, which a map does not show.
-                    let scale = array(&mut npz, "bn_scale").map(|s| s.mapv(f64::from));
+                    let key = format!("{target}__bn_scale");
+                    let scale = npz.has(&key).then(|| npz.array::<f32>(&key).mapv(f64::from));
                     let ours = activations.gradient.mapv(f64::from).into_shape_with_order(g64.raw_dim()).unwrap();
                     let most = g64.iter().fold(0.0f64, |m, v| m.max(v.abs()));
                     let mut worst = 0.0f64;
@@ -209,9 +207,22 @@ fn every_network_has_a_default_layer() {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let prepared = Prepared::find(Some(&folder)).unwrap_or_else(|e| panic!("{name}: {e:#}"));
         let reading = Reading::of(&prepared).unwrap_or_else(|e| panic!("{name}: {e:#}"));
-        let layer = reading.layer(None).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+        let layer = reading.layer(None).unwrap_or_else(|e| panic!("{name}: {e:#}")).clone();
         eprintln!("{name:32} {} {:?} channels in axis {}", layer.name, layer.shape, layer.channel_axis);
-        let Ok(file) = File::open(folder.join("ref.json")) else { continue };
+        let Ok(file) = File::open(folder.join("ref.json")) else {
+            // A trained model: that it can be explained, too; the reference networks are in the other test.
+            let [height, width] = prepared.card.input.size.map(|side| side as usize);
+            let shape =
+                if prepared.card.input.layout == Layout::Nchw { [1, 3, height, width] } else { [1, height, width, 3] };
+            let values = noise(3, shape.iter().product()).into_iter().map(|v| f32::from(v) / 128.0 - 1.0).collect();
+            let picture = Array4::from_shape_vec(shape, values).unwrap();
+            let wanted = Wanted { layer: None, score: Score::Logit, whole: false };
+            let mut explainer = Explainer::start(prepared, &wanted, &SessionOptions { threads: 1, spinning: false })
+                .unwrap_or_else(|e| panic!("{name}: {e:#}"));
+            let map = explainer.explain(&picture, None).unwrap_or_else(|e| panic!("{name}: {e:#}")).map.unwrap();
+            assert_eq!(map.dim(), layer.grid(), "{name}");
+            continue;
+        };
         let about: serde_json::Value = serde_json::from_reader(file).unwrap();
         let last = &about["targets"]["last"];
         let matches: Vec<&str> =

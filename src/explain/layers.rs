@@ -1,4 +1,5 @@
 //! The feature maps of a graph: which can be explained, which is explained by default, and finding one by the name that a user gives.
+use super::Map;
 use super::backward::{is_supported, path};
 use super::channels;
 use super::score::Head;
@@ -42,6 +43,34 @@ impl Layer {
     pub fn grid(&self) -> (usize, usize) {
         let axes = self.spatial_axes();
         (self.shape[axes[0]], axes.get(1).map_or(1, |&axis| self.shape[axis]))
+    }
+
+    /// Whether it is a sequence of tokens, as transformers have them, and not rows and columns.
+    pub fn is_sequence(&self) -> bool {
+        self.shape.len() == 3
+    }
+
+    /// A map of tokens as rows and columns: a square of patches, after the class token where there is one more (ViT, Dosovitskiy 2021). A
+    /// map that has rows and columns stays as it is.
+    ///
+    /// # Errors
+    /// When the tokens make no square.
+    pub fn arranged(&self, map: Map) -> Result<Map> {
+        if !self.is_sequence() {
+            return Ok(map);
+        }
+        let tokens = map.len();
+        let square = |count: usize| Some(count.isqrt()).filter(|side| side * side == count);
+        let (skipped, side) = match (square(tokens), square(tokens.saturating_sub(1))) {
+            (Some(side), _) => (0, side),
+            (None, Some(side)) => (1, side),
+            (None, None) => bail!(
+                "layer `{}` has {tokens} tokens, which make no square; choose a layer with rows and columns, `--list-layers` shows them",
+                self.name
+            ),
+        };
+        let patches: Vec<f32> = map.into_iter().skip(skipped).collect();
+        Ok(Map::from_shape_vec((side, side), patches)?)
     }
 
     /// The axes that are neither batch nor channels.

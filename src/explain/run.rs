@@ -8,7 +8,7 @@ use crate::input::{Source, Stream};
 use crate::model::{Card, Prepared};
 use crate::predict::{Answer, Failure, Options as PredictOptions, Prediction, Read, Run, Summary, each};
 use crate::units::Progress;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ndarray::Array4;
 use std::time::Instant;
 
@@ -214,9 +214,16 @@ fn map(
     options: &Options,
     steps: &mut dyn Progress,
 ) -> Result<Map> {
+    let layer = explainer.layer().clone();
     if !options.whole() {
-        return explained.map.context("the graph gave no map");
+        return layer.arranged(explained.map.context("the graph gave no map")?);
     }
+    let moves = options.method == Method::ScoreCam || options.smooth.contains(&Smooth::Aug);
+    ensure!(
+        !(moves && layer.is_sequence()),
+        "`--method scorecam` and `--smooth aug` need rows and columns; layer `{}` is a sequence of tokens",
+        layer.name
+    );
     let question = cam::Question {
         method: options.method,
         smooth: options.smooth.clone(),
@@ -227,5 +234,5 @@ fn map(
         return cam::map(&question, explainer, tensor, steps);
     }
     let activations = explained.activations.context("the graph gave no feature map")?;
-    cam::map_of(&question, &activations, explainer, tensor, steps)
+    layer.arranged(cam::map_of(&question, &activations, explainer, tensor, steps)?)
 }

@@ -6,7 +6,7 @@ use super::proto::{
     DimensionProto, GraphProto, ModelProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use super::wire::{fields, put};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use prost::Message;
 use prost::bytes::Bytes;
 use std::collections::HashSet;
@@ -89,6 +89,8 @@ impl Patch {
             output: self.outputs.iter().map(Port::info).collect(),
             ..GraphProto::default()
         }));
+        let written = ModelProto::decode(&out[..]).map_err(anyhow::Error::from).and_then(Graph::of);
+        written.context("patch: the edited graph is broken, which is a bug: please report it with the model")?;
         Ok(out)
     }
 
