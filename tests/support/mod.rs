@@ -3,4 +3,5 @@ pub mod figures;
 pub mod jpegs;
 pub mod npz;
 pub mod pictures;
+pub mod rng;
 pub mod shared;
