@@ -8,6 +8,7 @@ mod faithfulness;
 mod gradcam;
 mod gradcam_parity;
 mod jobs;
+mod gradients;
 mod large_jpeg;
 mod layers;
 mod overlay;

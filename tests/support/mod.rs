@@ -7,6 +7,7 @@ pub mod models;
 pub mod npz;
 pub mod pictures;
 pub mod program;
+pub mod rng;
 pub mod shared;
 #[cfg(unix)]
 pub mod terminal;

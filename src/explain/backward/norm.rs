@@ -110,7 +110,7 @@ fn group(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     Ok(Step::only(step.emit.reshape(&gradient, &shape)))
 }
 
-/// y = x / ‖x‖₂ along `axis`: (g - y Σ g y) / ‖x‖; 0 where the norm is 0, as for ReduceL2.
+/// y = x / ‖x‖₂ along `axis`: (g - y Σ g y) / ‖x‖; 0 where the norm is 0, as for `ReduceL2`.
 fn lp(step: &mut Step<'_>) -> Result<Vec<(usize, Name)>> {
     ensure!(step.node.int("p").unwrap_or(2) == 2, "its norm is not the Euclidean one, the only one with a rule");
     let (x, y, gradient) = (step.input(0)?.to_owned(), step.output().to_owned(), step.gradient()?);
