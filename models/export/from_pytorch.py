@@ -9,6 +9,7 @@ deviation), for timm what its configuration of that network says.
 """
 
 import math
+import pickle
 import warnings
 
 import card
@@ -45,7 +46,11 @@ def load(torch, args):
     try:
         return torch.jit.load(args.model, map_location="cpu"), usual(args)
     except RuntimeError:  # not TorchScript
+        pass
+    try:
         held = torch.load(args.model, map_location="cpu", weights_only=not args.unpickle)
+    except pickle.UnpicklingError:
+        raise SystemExit("error: the file holds more than weights: if you trust it, --unpickle loads a whole module") from None
     if isinstance(held, torch.nn.Module):
         return held.float(), usual(args)
     if not args.arch:
