@@ -60,7 +60,12 @@ pub enum Color {
 
 /// How a picture of any shape is brought to the network's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(
+    tag = "mode",
+    rename_all = "lowercase",
+    deny_unknown_fields,
+    expecting = "`{mode: stretch, filter: bilinear}`, or mode `crop` or `pad`"
+)]
 pub enum Resize {
     /// Both axes at once, whatever the proportions.
     Stretch {

@@ -14,13 +14,14 @@ const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.
 pub fn card(file: &ModelFile, warnings: &mut Vec<String>) -> Result<Card> {
     let facts = file.facts();
     let named = || format!("`{}` has no card and cannot be used without one", file.path().display());
+    only_input(facts).with_context(|| format!("`{}`", file.path().display()))?; // no card would help
     let (layout, size) = layout_and_size(facts, warnings).with_context(named)?;
     let input = preprocessing(facts, layout, size);
     let output = choose_output(None, facts).with_context(named)?;
     let (kind, certain) = match facts.output_ops.get(&output.name).map(String::as_str) {
         Some("Softmax") => (OutputKind::Softmax, true),
         Some("Sigmoid") => (OutputKind::Sigmoid, true),
-        Some("Gemm" | "MatMul" | "Add") => (OutputKind::Logits, true),
+        Some("Gemm" | "MatMul" | "Add" | "LogSoftmax") => (OutputKind::Logits, true),
         _ => (OutputKind::Logits, false),
     };
     if !certain {
@@ -38,7 +39,11 @@ pub fn card(file: &ModelFile, warnings: &mut Vec<String>) -> Result<Card> {
             if count > 1_000_000 {
                 bail!("{}: it gives {count} values", named());
             }
-            warnings.push(format!("no labels in the model: classes are numbered 0 to {}", count - 1));
+            // By convention the one value is class 1's; a lone label `0` would say the opposite.
+            let pair = count == 1 && kind == OutputKind::Sigmoid;
+            let count = if pair { 2 } else { count };
+            let which = if pair { "; the model's one value is taken for class 1" } else { "" };
+            warnings.push(format!("no labels in the model: classes are numbered 0 to {}{which}", count - 1));
             (0..count).map(|n| label(&n.to_string())).collect()
         }
     };
@@ -94,15 +99,22 @@ fn layout_and_size(facts: &Facts, warnings: &mut Vec<String>) -> Result<(Layout,
 /// The usual convention of whoever exports such a graph.
 fn preprocessing(facts: &Facts, layout: Layout, size: [u32; 2]) -> Preprocessing {
     let plain = ([0.0; 3], [1.0; 3]);
-    let shortest = size[0].max(size[1]);
+    let shortest = size[0];
     let filter = Filter::Bilinear;
-    let inside = matches!(facts.first_op.as_deref(), Some("Mul" | "Div" | "Sub" | "Add" | "BatchNormalization"));
+    let inside = match facts.first_op.as_deref() {
+        Some("Mul" | "Div" | "Sub" | "Add" | "BatchNormalization") => true,
+        // Keras' `preprocess_input` for ResNet and VGG begins by turning RGB into BGR.
+        Some("Slice" | "Gather" | "Split") => layout == Layout::Nhwc,
+        _ => false,
+    };
     let ultralytics = facts.metadata.get("author").is_some_and(|author| author == "Ultralytics")
         || facts.metadata.contains_key("imgsz");
     let (scale, (mean, std), resize) = if inside {
         (1.0, plain, Resize::Stretch { filter })
     } else if ultralytics {
-        (1.0 / 255.0, plain, Resize::Crop { shortest, filter })
+        // Its transforms keep the proportions for a square only.
+        let crop = size[0] == size[1];
+        (1.0 / 255.0, plain, if crop { Resize::Crop { shortest, filter } } else { Resize::Stretch { filter } })
     } else if layout == Layout::Nchw {
         (1.0 / 255.0, IMAGENET, Resize::Stretch { filter })
     } else {
@@ -165,6 +177,35 @@ fn unquote(text: &str, quote: char) -> Option<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    fn facts(first_op: &str, metadata: &[(&str, &str)]) -> Facts {
+        let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let first_op = Some(first_op.to_owned());
+        Facts { opset: 17, inputs: vec![], outputs: vec![], metadata, output_ops: BTreeMap::new(), first_op }
+    }
+
+    /// What graphs begin with: `preprocess_input` of Keras 3.15 through tf2onnx 1.17, and torchvision's GoogLeNet.
+    #[test]
+    fn preprocessing_inside_the_graph_is_seen() {
+        for (first_op, layout, inside) in [
+            ("Mul", Layout::Nhwc, true),   // MobileNet, DenseNet
+            ("Slice", Layout::Nhwc, true), // ResNet, VGG
+            ("Conv", Layout::Nhwc, false),
+            ("Gather", Layout::Nchw, false), // GoogLeNet: from ImageNet's values to another network's
+        ] {
+            let input = preprocessing(&facts(first_op, &[]), layout, [8, 8]);
+            assert_eq!(input.scale == 1.0, inside, "{first_op} {layout}");
+        }
+    }
+
+    #[test]
+    fn ultralytics_keeps_proportions_for_squares_only() {
+        let resize = |size| preprocessing(&facts("Conv", &[("imgsz", "[8, 8]")]), Layout::Nchw, size).resize;
+        let filter = Filter::Bilinear;
+        assert_eq!(resize([8, 8]), Resize::Crop { shortest: 8, filter });
+        assert_eq!(resize([8, 6]), Resize::Stretch { filter });
+    }
 
     #[test]
     fn names_as_python_writes_them() {

@@ -46,6 +46,7 @@ pub struct Card {
 
 /// A file and its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "`{file: model.onnx}`")]
 pub struct FileRef {
     /// Name beside the card.
     pub file: PathBuf,
@@ -56,6 +57,7 @@ pub struct FileRef {
 
 /// What the graph gives.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(expecting = "`{kind: softmax}`, `logits` or `sigmoid`")]
 pub struct Output {
     /// What its values are.
     pub kind: OutputKind,
@@ -81,6 +83,7 @@ pub enum OutputKind {
 
 /// A class.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "`{id: name}`")]
 pub struct Label {
     /// Short name, used in files.
     pub id: String,
@@ -94,6 +97,7 @@ pub struct Label {
 
 /// What Grad-CAM explains.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "`{layer: name}`")]
 pub struct Explain {
     /// Name of a tensor or node; none: the last feature map.
     #[serde(default)]
@@ -102,6 +106,7 @@ pub struct Explain {
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(expecting = "a block of texts, such as `{source: …}`")]
 pub struct About {
     /// Place or way it was made.
     #[serde(default)]
@@ -265,6 +270,11 @@ mod tests {
             ("layout: NCHW", "layuot: NCHW", "`input.layuot`"),
             ("{id: b}", "{id: b, eng: B}", "`labels[1].eng`"),
             ("labels: [{id: a}, {id: b}]", "labels: []", "`labels` is empty"),
+            ("{id: b}", "b", "`labels[1]`: invalid type: string \"b\", expected `{id: name}`"),
+            ("{id: b}", "{id: 1}", "`labels[1].id`: invalid type: integer `1`, expected a string"),
+            ("{mode: stretch, filter: bilinear}", "stretch", "expected `{mode: stretch, filter: bilinear}`"),
+            ("{mode: stretch, filter: bilinear}", "{mode: fit}", "expected one of `stretch`, `crop`, `pad`"),
+            ("{kind: softmax}", "softmax", "expected `{kind: softmax}`"),
             ("labels:", "threshold: 1.5\nlabels:", "`threshold` is 1.5"),
         ] {
             let text = MINIMAL.replace(from, to);

@@ -42,13 +42,32 @@ fn check_input(card: &Card, facts: &Facts) -> Result<()> {
 pub fn only_input(facts: &Facts) -> Result<&Tensor> {
     let [input] = facts.inputs.as_slice() else {
         let names: Vec<_> = facts.inputs.iter().map(ToString::to_string).collect();
-        bail!("the model takes {} inputs ({}); only models with one are run", names.len(), names.join(", "));
+        bail!(
+            "the model takes {} inputs ({}); only models with one are run{}",
+            names.len(),
+            names.join(", "),
+            left_out(facts)
+        );
     };
     ensure!(
         input.element == ElementType::FLOAT,
-        "the model takes {input}; only float32 inputs are fed: export it without a cast before the network"
+        "the model takes {input}; only float32 inputs are fed: {}",
+        match input.element {
+            ElementType::FLOAT16 => "export it in float32",
+            _ => "export it without a cast before the network",
+        }
     );
     Ok(input)
+}
+
+/// Advice where all inputs but one have no batch axis: Keras' exporter leaves the constants of a Normalization layer as inputs.
+fn left_out(facts: &Facts) -> &'static str {
+    let fixed = |input: &&Tensor| input.shape.as_ref().is_some_and(|shape| shape.iter().all(|d| d.fixed().is_some()));
+    if facts.inputs.iter().filter(fixed).count() + 1 == facts.inputs.len() {
+        ": those of a fixed shape look like constants that an exporter left out; `models/export/from_keras.py` keeps them in the graph"
+    } else {
+        ""
+    }
 }
 
 /// The output that holds the classes: the named one, or the only one that looks like it.
@@ -89,8 +108,40 @@ fn check_output(card: &Card, output: &Tensor) -> Result<()> {
 /// Whether the card has a label for each of `classes` values of `output`.
 pub fn check_count(card: &Card, classes: u64, output: &str) -> Result<()> {
     let labels = card.labels.len() as u64;
+    ensure!(
+        classes != 1 || card.output.kind == OutputKind::Sigmoid,
+        "`output.kind`: the model gives one value in {output}, and the softmax of one value is always 1: `kind: sigmoid` if it is a probability, else append a sigmoid when exporting"
+    );
     // A single sigmoid is the positive class; a card may name the negative one before it.
     let pair = classes == 1 && labels == 2 && card.output.kind == OutputKind::Sigmoid;
     ensure!(labels == classes || pair, "`labels`: the card has {labels}, the model gives {classes} values in {output}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// What Keras 3.15 exports of a network with a Normalization layer, and a network that truly takes two things.
+    #[test]
+    fn constants_among_the_inputs_are_told_from_inputs() {
+        let input =
+            |shape: &[Dim]| Tensor { name: "x".into(), element: ElementType::FLOAT, shape: Some(shape.to_vec()) };
+        let (free, one, three) = (Dim::Any("N".into()), Dim::Fixed(1), Dim::Fixed(3));
+        let picture = input(&[free.clone(), Dim::Fixed(8), Dim::Fixed(8), three.clone()]);
+        let constant = input(&[one.clone(), one.clone(), one.clone(), three]);
+        for (other, expected) in [(constant, true), (input(&[free, one]), false)] {
+            let facts = Facts {
+                opset: 17,
+                inputs: vec![picture.clone(), other],
+                outputs: vec![],
+                metadata: BTreeMap::new(),
+                output_ops: BTreeMap::new(),
+                first_op: None,
+            };
+            let error = only_input(&facts).expect_err("two inputs").to_string();
+            assert_eq!(error.contains("models/export/from_keras.py"), expected, "{error}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub fn probabilities(values: &[f32], card: &Card, name: &str) -> Result<Vec<f32>
         bail!("output `{name}` holds {} at position {at}: the model cannot judge this image, or is broken", values[at]);
     }
     check_count(card, values.len() as u64, &format!("`{name}`"))?;
+    check_kind(values, card.output.kind, name)?;
     let temperature = card.output.temperature.unwrap_or(1.0);
     let unchanged = temperature == 1.0;
     Ok(match card.output.kind {
@@ -21,6 +22,30 @@ pub fn probabilities(values: &[f32], card: &Card, name: &str) -> Result<Vec<f32>
             if all.len() == 1 && card.labels.len() == 2 { vec![1.0 - all[0], all[0]] } else { all }
         }
     })
+}
+
+/// How far from [0, 1], or their sum from 1, probabilities may lie: what half precision and eight bits make of them.
+const ROUNDING: f64 = 0.1;
+
+/// A card that calls scores probabilities would have them shown as such: the values tell.
+fn check_kind(values: &[f32], kind: OutputKind, name: &str) -> Result<()> {
+    if kind == OutputKind::Logits {
+        return Ok(());
+    }
+    let named = if kind == OutputKind::Softmax { "softmax" } else { "sigmoid" };
+    let outside = |v: &&f32| !(-ROUNDING..=1.0 + ROUNDING).contains(&f64::from(**v));
+    if let Some(value) = values.iter().find(outside) {
+        bail!(
+            "`output.kind`: the card says {named}, output `{name}` holds {value}, which is no probability: `kind: logits` if they are scores of one class among several"
+        );
+    }
+    let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
+    if kind == OutputKind::Softmax && (sum - 1.0).abs() > ROUNDING {
+        bail!(
+            "`output.kind`: the card says softmax, output `{name}` sums to {sum:.3}: `kind: sigmoid` if the labels are independent, `kind: logits` if they are scores"
+        );
+    }
+    Ok(())
 }
 
 fn softmax(logits: impl Iterator<Item = f64> + Clone) -> Vec<f32> {

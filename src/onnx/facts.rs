@@ -78,6 +78,8 @@ pub struct ElementType(pub i32);
 impl ElementType {
     /// 32-bit float.
     pub const FLOAT: Self = Self(1);
+    /// 16-bit float.
+    pub const FLOAT16: Self = Self(10);
     /// 64-bit integer.
     pub const INT64: Self = Self(7);
 }

@@ -35,8 +35,12 @@ impl ModelFile {
         // SAFETY: the map is read-only and private. A file cut short by another process while it is mapped raises SIGBUS, as for every
         // program that maps a model (ONNX Runtime maps it too); models are replaced by renaming, never written in place.
         let bytes = Bytes::from_owner(unsafe { Mmap::map(&file) }.with_context(named)?);
-        let model = ModelProto::decode(bytes.clone())
-            .with_context(|| format!("`{}` is not an ONNX model, or is cut short", path.display()))?;
+        let model = ModelProto::decode(bytes.clone()).with_context(|| {
+            format!(
+                "`{}` is not an ONNX model, or is cut short; models/README.md says how to export one",
+                path.display()
+            )
+        })?;
         let facts = Facts::of(model).with_context(|| format!("`{}` is not an ONNX model", path.display()))?;
         let real = path.canonicalize().with_context(named)?;
         Ok(Self { path: path.to_owned(), real, bytes, facts })
