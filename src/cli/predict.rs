@@ -139,8 +139,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
         limits: args.limits(grant.memory.unwrap_or(USUAL_BUDGET)),
         session: SessionOptions {
             threads: args.threads.map_or_else(|| grant.threads(), usize::from),
-            // One image has the machine to itself; beside a decoder, or under a quota, busy waiting only burns time.
-            spinning: sources.len() == 1 && grant.cpus.is_none(),
+            spinning: grant.cpus.is_none(),
         },
     };
     let mut view = Checked { view: View::new(format, args.language(), &mut target), earlier };
