@@ -94,15 +94,14 @@ impl Common {
         Ok(prepared)
     }
 
-    /// Limits and threads for `count` images, by the flags and by what the process is granted.
-    pub fn means(&self, count: usize) -> Means {
+    /// Limits and threads, by the flags and by what the process is granted.
+    pub fn means(&self) -> Means {
         let grant = granted(Path::new("/"));
         Means {
             limits: self.limits(&grant),
             session: SessionOptions {
                 threads: self.threads.map_or_else(|| grant.threads(), usize::from),
-                // One image has the machine to itself; beside a decoder, or under a quota, busy waiting only burns time.
-                spinning: count == 1 && grant.cpus.is_none(),
+                spinning: grant.cpus.is_none(),
             },
         }
     }

@@ -134,7 +134,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let style = args.style();
     style.check()?;
     let prepared = args.common.prepared(quiet)?;
-    let means = args.common.means(sources.len());
+    let means = args.common.means();
     let classes = match &args.class {
         Some(name) => Classes::named(&prepared.card, name)?,
         None => Classes::Best(args.top.into()),

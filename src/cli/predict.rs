@@ -98,7 +98,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
         // Standard input is another image each time.
         sources.retain(|source| *source == Source::Stdin || !earlier.done.contains(&source.name()));
     }
-    let means = args.common.means(sources.len());
+    let means = args.common.means();
     let options = Options {
         top: Some(args.top).filter(|&top| top > 0),
         threshold: args.threshold,

@@ -2,7 +2,7 @@
 use super::sketch::{Sketch, X, data_type};
 use crate::support::rng::Rng;
 use dermai::explain::backward::{Emit, append};
-use dermai::explain::{Explainer, Question, Reading};
+use dermai::explain::{Explainer, Reading, Wanted};
 use dermai::model::{Prepared, SessionOptions};
 use dermai::onnx::{Node, infer};
 use std::fs;
@@ -52,7 +52,7 @@ fn a_layer_before_an_operator_without_a_rule_is_refused_by_name() {
     for part in [format!("layer `{early}`"), "`node 2` (LRN)".to_owned(), format!("is `{normal}`")] {
         assert!(refused.contains(&part), "{refused:?} does not say {part:?}");
     }
-    let question = |layer: &str| Question { layer: Some(layer.to_owned()), ..Question::default() };
+    let question = |layer: &str| Wanted { layer: Some(layer.to_owned()), ..Wanted::default() };
     let options = SessionOptions { threads: 1, spinning: false };
     let started = Explainer::start(prepared(&folder), &question(early), &options).unwrap_err().to_string();
     assert_eq!(started, refused);
