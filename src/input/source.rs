@@ -83,6 +83,7 @@ pub enum Stream {
 
 impl Stream {
     /// Another stream over the same bytes, at their start; neither moves the other, and nothing is copied. So standard input can be read twice.
+    #[must_use]
     pub fn again(&mut self) -> Self {
         match self {
             Self::File(reader) => Self::File(FileReader { file: Arc::clone(&reader.file), at: 0 }),

@@ -1,4 +1,4 @@
-//! Lines of text as coverage, drawn with DejaVu Sans: it has every Vietnamese letter, and Greek and Cyrillic ones.
+//! Lines of text as coverage, drawn with `DejaVu` Sans: it has every Vietnamese letter, and Greek and Cyrillic ones.
 use ab_glyph::{Font, FontRef, Glyph, OutlinedGlyph, ScaleFont, point};
 use anyhow::{Context, Result};
 
@@ -64,7 +64,9 @@ impl Line {
         }
         let width = (at.x.ceil() as u32).min(room);
         let mut line = Self { width, height, ink: vec![0; width as usize * height as usize] };
-        glyphs.iter().for_each(|glyph| line.draw(glyph));
+        for glyph in &glyphs {
+            line.draw(glyph);
+        }
         Ok(line)
     }
 
