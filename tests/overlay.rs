@@ -180,7 +180,7 @@ fn nothing_changes_where_the_network_did_not_look() {
 
 #[test]
 fn the_outline_follows_the_threshold_and_grows_with_the_picture() {
-    for (width, height, white, black) in [(200, 150, 1, 1), (1500, 1000, 4, 1), (4000, 3000, 12, 4)] {
+    for (width, height, white, black) in [(200, 150, 1, 1), (1600, 1000, 4, 1), (4000, 3000, 12, 4)] {
         let size = Size { width, height };
         let file = png(&vec![90; size.pixels() as usize * 3], size, None);
         let spec = plain(INPUT, RESIZES[0].1);
@@ -346,6 +346,7 @@ fn flat_maps_and_wrong_options_are_told() {
     assert_eq!(Heat::new(&array![[2.5]]), Err(Flat::Constant(2.5)));
     assert_eq!(Heat::new(&array![[2.5, f32::NAN]]), Err(Flat::NotFinite));
     assert_eq!(Heat::new(&array![[-3.0, 1e-30, 2e-30]]).expect("heat").values(), &array![[0.0, 0.5, 1.0]]);
+    assert_eq!(Heat::new(&array![[1.0, 2.0, 4.0]]).expect("heat").values(), &array![[0.25, 0.5, 1.0]]);
     for (style, flag) in [
         (Style { alpha: 1.5, ..BARE }, "`--alpha` is 1.5"),
         (Style { alpha: f32::NAN, ..BARE }, "`--alpha` is NaN"),

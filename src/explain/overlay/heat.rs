@@ -8,7 +8,7 @@ use std::ops::Range;
 /// Values that differ by less, as a part of the largest, are one value with rounding on it.
 const ROUNDING: f32 = 1e-6;
 
-/// A map divided by its maximum: `[h, w]`, 0 to 1, and 1 is reached. So do pytorch-grad-cam and Keras after their ReLU: 0 stays 0, and is
+/// A map divided by its maximum: `[h, w]`, 0 to 1, and 1 is reached. So do `pytorch-grad-cam` and Keras: 0 stays 0, and is
 /// not moved to the map's minimum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heat(Array2<f32>);
@@ -72,7 +72,7 @@ struct Tap {
 }
 
 impl Tap {
-    /// At `place` (0 to 1) between the centres of `cells` cells; beyond the outer centres their values go on, as in cv2.resize and TensorFlow.
+    /// At `place` (0 to 1) between the centres of `cells` cells; beyond the outer centres their values go on, as in `cv2.resize` and TensorFlow.
     fn at(place: f64, cells: usize) -> Self {
         let last = cells as u32 - 1;
         let position = (place * cells as f64 - 0.5).clamp(0.0, last.into());
@@ -142,7 +142,7 @@ mod tests {
     use crate::units::Size;
     use ndarray::array;
 
-    /// OpenCV 5.0.0: `cv2.resize(np.float32([[0, 3, 1], [8, 2, 5]]) / 8, (7, 5), interpolation=cv2.INTER_LINEAR)`.
+    /// `OpenCV` 5.0.0: `cv2.resize(np.float32([[0, 3, 1], [8, 2, 5]]) / 8, (7, 5), interpolation=cv2.INTER_LINEAR)`.
     const OPENCV: [[f32; 7]; 5] = [
         [0.0, 0.053_571_4, 0.214_285_7, 0.375, 0.267_857_1, 0.160_714_3, 0.125],
         [0.1, 0.137_5, 0.25, 0.362_5, 0.282_142_8, 0.201_785_7, 0.175],

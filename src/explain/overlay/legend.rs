@@ -5,7 +5,7 @@ use super::text::{Keep, Line};
 use crate::units::Size;
 use anyhow::Result;
 
-/// Smallest letters: DejaVu Sans is still read at this height.
+/// Smallest letters: `DejaVu` Sans is still read at this height.
 const SMALLEST: u32 = 18;
 /// Largest letters.
 const LARGEST: u32 = 160;

@@ -9,7 +9,7 @@ use ndarray_npy::WriteNpyExt;
 use png::{BitDepth, ColorType};
 use std::io::Write;
 
-/// Writes a raw map as `.npy`: float32 `[h, w]` in C order, after ReLU, before normalisation and upsampling, padding included. Any map will do, flat or not.
+/// Writes a raw map as `.npy`: float32 `[h, w]` in C order, after `Relu`, before normalisation and upsampling, padding included. Any map will do, flat or not.
 pub fn write_npy(map: &Map, out: impl Write) -> Result<()> {
     map.as_standard_layout().write_npy(out).context("the map cannot be written")
 }

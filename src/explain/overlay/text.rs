@@ -1,4 +1,4 @@
-//! Lines of text as coverage, drawn with DejaVu Sans: it has every Vietnamese letter, and Greek and Cyrillic ones.
+//! Lines of text as coverage, drawn with `DejaVu` Sans: it has every Vietnamese letter, and Greek and Cyrillic ones.
 use ab_glyph::{Font, FontRef, Glyph, OutlinedGlyph, ScaleFont, point};
 use anyhow::{Context, Result};
 

@@ -16,10 +16,10 @@ impl Thumbnail {
     /// A thumbnail of a picture of size `picture`, with its proportions.
     pub fn of(picture: Size) -> Self {
         let room = Self::ROOM;
-        let (width, height) = (f64::from(picture.width), f64::from(picture.height));
-        let by = (f64::from(room.width) / width).min(f64::from(room.height) / height);
-        let side = |length: f64, most: u32| ((length * by).round() as u32).clamp(1, most);
-        let size = Size { width: side(width, room.width), height: side(height, room.height) };
+        let ratio = |room: u32, length: u32| f64::from(room) / f64::from(length);
+        let by = ratio(room.width, picture.width).min(ratio(room.height, picture.height));
+        let scaled = |length: u32, most: u32| ((f64::from(length) * by).round() as u32).clamp(1, most);
+        let size = Size { width: scaled(picture.width, room.width), height: scaled(picture.height, room.height) };
         let axis = |from: u32, to: u32| Axis::new(Filter::Bilinear, from, 0.0..from.into(), to, 0..to);
         let (across, down) = (axis(picture.width, size.width), axis(picture.height, size.height));
         Self { resizer: Resizer::new(picture.width, across, down, Order::AcrossFirst), size }
