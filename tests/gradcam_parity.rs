@@ -123,7 +123,7 @@ fn network(folder: &Path) -> Vec<Compared> {
                     let g64 = wide(&g64).into_dimensionality::<Ix3>().unwrap();
                     // The gradient of an unfolded layer is the folded one's times a scale a channel, which a map does not show.
                     let key = format!("{target}__bn_scale");
-                    let scale = npz.has(&key).then(|| npz.array::<f32>(&key).mapv(f64::from));
+                    let scale = (tensor.is_none() && npz.has(&key)).then(|| npz.array::<f64>(&key));
                     let ours = activations.gradient.mapv(f64::from).into_shape_with_order(g64.raw_dim()).unwrap();
                     let most = g64.iter().fold(0.0f64, |m, v| m.max(v.abs()));
                     let mut worst = 0.0f64;

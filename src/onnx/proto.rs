@@ -66,7 +66,7 @@ pub struct NodeProto {
     pub domain: String,
 }
 
-/// `onnx.AttributeProto`; `type` says which field holds the value ([`AttributeType`]).
+/// `onnx.AttributeProto`; `type` says which field holds the value ([`attribute_type`]).
 #[derive(Clone, PartialEq, Message)]
 pub struct AttributeProto {
     #[prost(string, tag = "1")]
