@@ -4,6 +4,7 @@ mod gradcam_parity;
 mod jobs;
 mod large_jpeg;
 mod layers;
+mod models;
 mod parity;
 mod pixels;
 mod predict;
