@@ -11,6 +11,7 @@ mod gradients;
 mod jobs;
 mod large_jpeg;
 mod layers;
+mod models;
 mod overlay;
 mod parity;
 mod pixels;

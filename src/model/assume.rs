@@ -185,7 +185,7 @@ mod tests {
         Facts { opset: 17, inputs: vec![], outputs: vec![], metadata, output_ops: BTreeMap::new(), first_op }
     }
 
-    /// What graphs begin with: `preprocess_input` of Keras 3.15 through tf2onnx 1.17, and torchvision's GoogLeNet.
+    /// What graphs begin with: `preprocess_input` of Keras 3.15 through tf2onnx 1.17, and a network of torchvision.
     #[test]
     fn preprocessing_inside_the_graph_is_seen() {
         for (first_op, layout, inside) in [
