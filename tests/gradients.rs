@@ -7,6 +7,7 @@ mod cases;
 mod chains;
 mod counts;
 mod difference;
+mod formulas;
 mod kinks;
 mod quantized;
 mod sketch;

@@ -87,7 +87,8 @@ type Refused = (&'static str, i64, fn(&mut Sketch) -> String);
 
 #[test]
 fn what_a_rule_does_not_cover_is_refused() {
-    let all: [Refused; 13] = [
+    let all: [Refused; 14] = [
+        ("has no backward rule", 17, |s| s.node(Node { domain: "a.vendor".into(), ..Node::new("Relu", &[X], &[]) })),
         ("its weights depend on the picture", 17, |s| {
             let weights = s.mixed(X, &[2, 2, 1, 1], (-1.0, 1.0));
             s.op("Conv", &[X, &weights])

@@ -6,7 +6,7 @@ use super::{Emit, Name};
 pub struct Selection {
     /// Length of the input axis.
     pub input: usize,
-    /// One list an output position.
+    /// One list an output position, no input position twice.
     pub rows: Vec<Vec<(usize, f32)>>,
 }
 
@@ -30,10 +30,7 @@ impl Selection {
         let mut parts: Vec<Vec<(usize, f32)>> = vec![Vec::new(); self.input];
         for (output, row) in self.rows.iter().enumerate() {
             for &(input, weight) in row {
-                match parts[input].iter_mut().find(|(o, _)| *o == output) {
-                    Some((_, sum)) => *sum += weight, // both neighbours of a linear Resize at the edge
-                    None => parts[input].push((output, weight)),
-                }
+                parts[input].push((output, weight));
             }
         }
         let layers = parts.iter().map(Vec::len).max().unwrap_or(0).max(1);

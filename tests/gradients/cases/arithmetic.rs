@@ -191,6 +191,13 @@ fn wheres() -> Vec<Case> {
             }));
         }
     }
+    all.push(Case::new("Where by what is not 0", 9, with_ones, USUAL, |s, x| {
+        // The condition's own way from the picture has no gradient, though Relu has.
+        let above = s.op("Relu", &[x]);
+        let condition = s.node(Node::new("Cast", &[&above], &[]).with("to", 9));
+        let bent = s.op("Sin", &[x]);
+        s.op("Where", &[&condition, &bent, x])
+    }));
     all
 }
 

@@ -1,7 +1,7 @@
 //! Shapes that the graph computes itself, as exporters write them: what is inferred of them has to be what the runtime computes.
 use super::USUAL;
 use crate::gradients::sketch::{Sketch, data_type};
-use crate::gradients::{Case, Shape};
+use crate::gradients::{Case, Place, Shape};
 use dermai::onnx::{Node, TensorProto};
 
 fn case(name: &str, since: i64, build: impl Fn(&mut Sketch, &str) -> String + Send + Sync + 'static) -> Case {
@@ -112,7 +112,8 @@ fn arithmetic() -> Vec<Case> {
             let scales = s.op("Max", &[&scales, &ones]);
             let roi = s.these(&[0], &[]);
             s.op("Resize", &[x, &roi, &scales])
-        }),
+        })
+        .at(Place::Nowhere),
     ]
 }
 
