@@ -33,6 +33,17 @@ pub enum Unit {
     Ratio,
 }
 
+/// How a figure stands to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Met,
+    /// The middle of the pairs is beyond it, but not three pairs in four: the noise is larger than what is missing.
+    WithinNoise,
+    /// It does not hold, or could not be measured.
+    Missed,
+}
+
 /// A figure and its samples; those of one pair were taken one right after the other.
 #[derive(Clone, Debug)]
 pub struct Figure {
@@ -97,15 +108,20 @@ impl Figure {
     }
 
     /// Whether the target is met; `None` without one.
-    pub fn met(&self) -> Option<bool> {
+    pub fn verdict(&self) -> Option<Verdict> {
+        let differences = || Some(Spread::of(self.pairs()?.map(|(ours, python)| ours - python).collect()));
         // No comparison with a NaN is true: what could not be measured is not met.
+        let most = |spread: Option<Spread>, most| match spread {
+            Some(spread) if spread.median <= most => Verdict::Met,
+            Some(spread) if spread.low <= most => Verdict::WithinNoise,
+            _ => Verdict::Missed,
+        };
         Some(match self.target? {
-            Target::Most(most) => self.ours() <= most,
-            Target::RatioMost(most) => self.ratio().is_some_and(|ratio| ratio.median <= most),
-            Target::RatioLeast(least) => self.ratio().is_some_and(|ratio| ratio.median >= least),
-            Target::MostBeside(most) => {
-                self.pairs().is_some_and(|pairs| median(pairs.map(|(ours, theirs)| ours - theirs).collect()) <= most)
-            }
+            Target::Most(limit) if self.ours() <= limit => Verdict::Met,
+            Target::Most(_) => Verdict::Missed,
+            Target::RatioMost(limit) => most(self.ratio(), limit),
+            Target::RatioLeast(limit) => most(self.ratio().map(Spread::negated), -limit),
+            Target::MostBeside(limit) => most(differences(), limit),
         })
     }
 
@@ -167,7 +183,7 @@ mod tests {
     fn a_slow_spell_that_hits_a_pair_moves_no_ratio() {
         let figure = beside(&[10.0, 40.0, 10.0], &[20.0, 80.0, 20.0], Target::RatioMost(0.5));
         assert_eq!(figure.ratio().unwrap().median, 0.5);
-        assert_eq!(figure.met(), Some(true));
+        assert_eq!(figure.verdict(), Some(Verdict::Met));
     }
 
     #[test]
@@ -179,21 +195,35 @@ mod tests {
             (Target::MostBeside(-10.0), Target::MostBeside(-11.0)),
         ];
         for (met, missed) in cases {
-            assert_eq!(beside(&[10.0], &[20.0], met).met(), Some(true), "{met:?}");
-            assert_eq!(beside(&[10.0], &[20.0], missed).met(), Some(false), "{missed:?}");
+            assert_eq!(beside(&[10.0], &[20.0], met).verdict(), Some(Verdict::Met), "{met:?}");
+            assert_eq!(beside(&[10.0], &[20.0], missed).verdict(), Some(Verdict::Missed), "{missed:?}");
         }
+    }
+
+    #[test]
+    fn less_than_the_noise_is_not_missed_and_more_is() {
+        let python = [100.0; 5];
+        let noisy = [96.0, 99.0, 101.0, 102.0, 104.0];
+        for target in [Target::RatioMost(1.0), Target::MostBeside(0.0)] {
+            assert_eq!(beside(&noisy, &python, target).verdict(), Some(Verdict::WithinNoise), "{target:?}");
+            let steady = [100.9, 101.0, 101.0, 101.1, 101.2];
+            assert_eq!(beside(&steady, &python, target).verdict(), Some(Verdict::Missed), "{target:?}");
+        }
+        assert_eq!(beside(&noisy, &python, Target::RatioLeast(1.015)).verdict(), Some(Verdict::WithinNoise));
+        assert_eq!(beside(&noisy, &python, Target::RatioLeast(1.03)).verdict(), Some(Verdict::Missed));
     }
 
     #[test]
     fn memory_is_judged_by_its_worst() {
         let figure = Figure::new("f", Unit::Megabytes, vec![30.0, 50.0, 31.0]).target(Target::Most(48.0));
-        assert_eq!((figure.ours(), figure.met()), (50.0, Some(false)));
+        assert_eq!((figure.ours(), figure.verdict()), (50.0, Some(Verdict::Missed)));
     }
 
     #[test]
-    fn what_could_not_be_measured_is_not_met() {
+    fn what_could_not_be_measured_is_missed() {
         let figure = Figure::new("f", Unit::Megabytes, vec![f64::NAN]).target(Target::Most(48.0));
-        assert_eq!(figure.met(), Some(false));
+        assert_eq!(figure.verdict(), Some(Verdict::Missed));
         assert_eq!(figure.unit.show(figure.ours()), "not measured");
+        assert_eq!(beside(&[f64::NAN], &[1.0], Target::RatioLeast(0.0)).verdict(), Some(Verdict::Missed));
     }
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::figure::{Figure, Target, Unit};
 use super::sides::{Answered, Bench, Task, agree};
 use super::stats::alternate;
-use super::{Outcome, Topic};
+use super::{Outcome, Topic, jpeg};
 
 pub const TOPIC: Topic = Topic {
     name: "predict-large",
@@ -15,6 +15,8 @@ pub const TOPIC: Topic = Topic {
 
 /// Where the network is below `shared`; its weights are random, which changes neither time nor memory.
 const MODEL: &str = "reference/k_effv2s_300";
+/// The network's input. A picture of this size costs next to nothing to decode, which we do beside the network.
+const SIZE: [usize; 2] = [300, 300];
 /// Inferences in one process, of which the first two are not counted.
 const REPEATED: usize = 12;
 /// Both sides run the same network on the same pixels.
@@ -25,11 +27,14 @@ fn run(bench: &Bench) -> Result<Outcome> {
     let Some(model) = model else {
         return Ok(Outcome::Skipped(format!("there is no `shared/{MODEL}` beside the checkout")));
     };
+    let workshop = bench.workshop()?;
+    let picture = workshop.path().join("300x300.jpg");
+    jpeg::write(&picture, SIZE, false)?;
     let mut figures = Vec::new();
     let mut peaks = (Vec::new(), Vec::new());
     for threads in [1, 2] {
         let label = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-        let many = Task::repeated(&model, threads, &bench.sample(), REPEATED);
+        let many = Task::repeated(&model, threads, &picture, REPEATED);
         let (ours, python) =
             alternate(&format!("inference, {label}"), bench.runs, || bench.ours(&many), || bench.python(&many))?;
         agree(&ours, &python, TOLERANCE)?;

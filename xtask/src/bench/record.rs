@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write as _, stdout};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::figure::Figure;
+use super::figure::{Figure, Verdict};
 use super::machine::Machine;
 use crate::say::say;
 
@@ -35,6 +35,8 @@ struct Row {
     unit: String,
     target: Option<String>,
     met: Option<bool>,
+    /// Met only in that the noise is larger than what is missing.
+    within_noise: bool,
 }
 
 /// A topic that was not measured.
@@ -74,9 +76,9 @@ impl Record {
         self.skipped.push(Skipped { topic, reason });
     }
 
-    /// How many targets were missed.
+    /// How many targets were missed by more than the noise.
     pub fn missed(&self) -> usize {
-        self.figures.iter().filter(|row| row.met == Some(false)).count()
+        self.figures.iter().filter(|row| row.met == Some(false) && !row.within_noise).count()
     }
 
     /// What was left out, below the table, and the verdict.
@@ -104,7 +106,7 @@ impl Row {
     fn of(topic: &'static str, figure: &Figure) -> Self {
         // JSON has no NaN: what could not be measured is null.
         let number = |value: f64| Some(value).filter(|value| value.is_finite());
-        let ratio = figure.ratio();
+        let (ratio, verdict) = (figure.ratio(), figure.verdict());
         Self {
             topic,
             name: figure.name.clone(),
@@ -115,7 +117,8 @@ impl Row {
             ratio_quartiles: ratio.map(|ratio| [ratio.low, ratio.high]).filter(|at| at.iter().all(|v| v.is_finite())),
             unit: figure.unit.to_string(),
             target: figure.target.map(|target| target.show(figure.unit, figure.other())),
-            met: figure.met(),
+            met: verdict.map(|verdict| verdict == Verdict::Met),
+            within_noise: verdict == Some(Verdict::WithinNoise),
         }
     }
 }
@@ -125,10 +128,19 @@ fn markdown(figure: &Figure) -> String {
     let unit = figure.unit;
     let beside = figure.theirs().map(|value| format!("{}: {}", figure.other(), unit.show(value))).unwrap_or_default();
     let ratio = figure.ratio().filter(|ratio| ratio.median.is_finite());
-    let ratio = ratio.map(|r| format!("{:.2} ({:.2} to {:.2})", r.median, r.low, r.high)).unwrap_or_default();
+    let ratio = ratio.map(|r| format!("{} ({} to {})", two(r.median), two(r.low), two(r.high))).unwrap_or_default();
     let target = figure.target.map(|target| target.show(unit, figure.other())).unwrap_or_default();
-    let verdict = figure.met().map_or("", |met| if met { "met" } else { "**missed**" });
+    let verdict = figure.verdict().map_or("", |verdict| match verdict {
+        Verdict::Met => "met",
+        Verdict::WithinNoise => "not met, within the noise",
+        Verdict::Missed => "**missed**",
+    });
     format!("| {} | {} | {beside} | {ratio} | {target} | {verdict} |", figure.name, unit.show(figure.ours()))
+}
+
+/// Two decimal places, and never `-0.00`.
+fn two(value: f64) -> String {
+    format!("{:.2}", (value * 100.0).round() / 100.0 + 0.0)
 }
 
 /// The topics, one a line.
@@ -157,6 +169,11 @@ mod tests {
             "| inference | 50.0 ms | Python: 100 ms | 0.50 (0.50 to 0.50) | at most 1.00 x Python | met |"
         );
         assert!(markdown(&figure.target(Target::Most(49.0))).ends_with("| at most 49 ms | **missed** |"));
+    }
+
+    #[test]
+    fn a_ratio_that_rounds_to_nothing_has_no_sign() {
+        assert_eq!([two(-0.001), two(-0.01), two(1.005e3)], ["0.00", "-0.01", "1005.00"]);
     }
 
     #[test]

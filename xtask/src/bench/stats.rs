@@ -21,6 +21,11 @@ impl Spread {
         let at = |share: f64| quantile(&samples, share);
         Self { median: at(0.5), low: at(0.25), high: at(0.75) }
     }
+
+    /// Of the same samples with their signs changed.
+    pub fn negated(self) -> Self {
+        Self { median: -self.median, low: -self.high, high: -self.low }
+    }
 }
 
 /// The middle of some samples.
