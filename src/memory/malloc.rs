@@ -11,8 +11,8 @@ pub enum Phase {
 
 /// Blocks from this size on are mapped on their own and unmapped when freed; so much may stay free at the heap's end.
 ///
-/// A session's copies of weights are mostly smaller. When each of them was mapped (128 KB), EfficientNetV2S peaked at 131 instead of
-/// 161 MB, but took three times the page faults and 0.1 s longer of 0.45 s to its first answer; afterwards both stand at 133 MB.
+/// A session's copies of weights are mostly smaller. When each of them was mapped (128 KB), EfficientNetV2S peaked at 132 instead of
+/// 168 MB, but took three times the page faults and 0.1 s longer of 0.45 s to its first answer; afterwards both stand at 133 MB.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED: libc::c_int = 4 << 20;
 

@@ -3,7 +3,7 @@
 //! Measured on EfficientNetV2S (ONNX Runtime 1.28, 1 thread, peak RSS of the process after 1 and after 60 images): arena and memory
 //! pattern off 167 and **511** MB, because malloc cannot reuse the holes that each run leaves; pattern alone 163 and 170, arena alone
 //! 171 and 176, both 169 and 184; arena alone with [`tune_malloc`] 134 and 137, at the same latency;
-//! while the session is created it peaks at 161.
+//! while the session is created it peaks at 168.
 use super::runtime::Runtime;
 use crate::memory::{Phase, tune_malloc};
 use crate::onnx::ModelFile;
