@@ -1,7 +1,8 @@
 //! Every operator with a rule and every attribute setting of the reference networks stands in enough graphs.
+use super::sketch::X;
 use super::{Drawn, all_cases, chains, graphs, quantized};
 use crate::support::shared::{root, shared};
-use dermai::explain::backward::is_supported;
+use dermai::explain::backward::{is_supported, path};
 use dermai::onnx::Node;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +104,11 @@ fn every_operator_and_setting_stands_in_enough_graphs() {
     let all: Vec<Drawn> = [graphs(&cases), chains::all(&cases), quantized::all()].into_iter().flatten().collect();
     let mut operators: BTreeMap<String, usize> = operators().into_iter().map(|op| (op, 0)).collect();
     let mut settings: Vec<(String, Value, usize)> = listed().into_iter().map(|(op, s)| (op, s, 0)).collect();
-    for Drawn { sketch, .. } in &all {
-        let nodes: Vec<(&str, Value)> = sketch.nodes.iter().map(|n| (n.op_type.as_str(), setting(n))).collect();
+    for Drawn { sketch, output, .. } in &all {
+        let (_, graph) = sketch.model(output);
+        // What only computes a shape or a condition is differentiated by nobody.
+        let on_path = path(&graph, X, output).into_iter().map(|at| &graph.nodes[at]);
+        let nodes: Vec<(&str, Value)> = on_path.map(|n| (n.op_type.as_str(), setting(n))).collect();
         for op in nodes.iter().map(|(op, _)| *op).collect::<BTreeSet<_>>() {
             operators.entry(op.to_owned()).and_modify(|count| *count += 1);
         }
