@@ -8,11 +8,18 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Set by `.ci/run` where the folder is there: a test that needs it must not skip then.
+const REQUIRED: &str = "DERMAI_REQUIRE_SHARED";
+
 /// `shared` beside the checkout or a folder above it (a worktree lies deeper); none: the tests that need it say so and pass.
 pub fn shared() -> Option<PathBuf> {
     let found =
         root().ancestors().skip(1).map(|folder| folder.join("shared")).find(|folder| folder.join("models").is_dir());
     if found.is_none() {
+        assert!(
+            std::env::var_os(REQUIRED).is_none(),
+            "`{REQUIRED}` is set, and there is no folder `shared` with models"
+        );
         #[allow(clippy::print_stderr)]
         {
             eprintln!("skipped: no folder `shared` with models beside the checkout");
