@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+/// The least scale of a reduced decode, in network inputs. Measured on 50 photos enlarged to 20 megapixels: at twice the input one
+/// probability moved by 0.023.
+const REDUCED: u32 = 4;
+
 /// How a picture becomes a tensor: `value = (x * scale - mean) / std` with x in 0..=255, channels in `color`'s order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,7 +114,7 @@ pub struct Picture {
 }
 
 impl Preprocessing {
-    /// Reads a picture into a tensor. A picture larger than needed by far is decoded at a reduced scale, never below twice the network's size.
+    /// Reads a picture into a tensor. A picture larger than needed by far is decoded at a reduced scale, never below [`REDUCED`] times the network's size.
     ///
     /// # Errors
     /// When it is beyond `limits` or cannot be decoded. A decoder that panics is such an error too: one picture must not end a server or
@@ -126,8 +130,9 @@ impl Preprocessing {
         let upright = orientation.upright(size);
         let placement = Placement::of(upright, self);
         // Nearest picks single pixels, which a reduced decode does not have.
-        let twice = Size { width: placement.scaled.width * 2, height: placement.scaled.height * 2 };
-        let at_least = (self.resize.filter() != Filter::Nearest).then(|| orientation.upright(twice));
+        let Size { width, height } = placement.scaled;
+        let enough = Size { width: width * REDUCED, height: height * REDUCED };
+        let at_least = (self.resize.filter() != Filter::Nearest).then(|| orientation.upright(enough));
         let mut started = opened.start(at_least)?;
         let (across, down) = self.axes(&placement, orientation, size, &started);
         let order = Order::of_pillow(upright, placement.scaled);
