@@ -1,8 +1,8 @@
 //! How far maps can be believed: the checks of [`faithfulness`](super::faithfulness) on pictures, one after the other.
 use super::explainer::{Explainer, Reading};
 use super::faithfulness::{
-    AucSettings, Baseline, Confidence, Road, RoadSettings, Similarity, Subject, confidence, insertion_deletion, road,
-    similarity,
+    AucSettings, AverageDrop, Baseline, Confidence, Road, RoadSettings, Similarity, Subject, average, confidence,
+    insertion_deletion, road, similarity,
 };
 use super::randomise::head;
 use super::run::{Options, Watch, explain};
@@ -11,6 +11,7 @@ use crate::model::Prepared;
 use crate::predict::{Failure, Prediction, Read, Summary, each};
 use crate::units::Progress;
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 /// Seed of the random head: the same for everyone, so that figures can be compared.
 const SEED: u64 = 7;
@@ -34,6 +35,37 @@ pub struct Checked {
     pub randomised: Option<Similarity>,
 }
 
+/// Means over several maps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Mean {
+    /// Of [`Checked::insertion`].
+    pub insertion: f64,
+    /// Of [`Checked::deletion`].
+    pub deletion: f64,
+    /// Drop and increase of the probability.
+    #[serde(flatten)]
+    pub confidence: AverageDrop,
+    /// Of [`Road::combined`].
+    pub road: f64,
+    /// Rank correlation with the random head's maps, over those for which it is defined.
+    pub randomised: Option<f64>,
+}
+
+impl Mean {
+    fn of(all: &[Checked]) -> Option<Self> {
+        let confidence = average(&all.iter().map(|c| c.confidence).collect::<Vec<_>>())?;
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        let random: Vec<f64> = all.iter().filter_map(|c| c.randomised?.spearman).collect();
+        Some(Self {
+            insertion: mean(all.iter().map(|c| c.insertion).collect()),
+            deletion: mean(all.iter().map(|c| c.deletion).collect()),
+            confidence,
+            road: mean(all.iter().map(|c| c.road.combined()).collect()),
+            randomised: (!random.is_empty()).then(|| mean(random)),
+        })
+    }
+}
+
 /// All pictures.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -43,6 +75,8 @@ pub struct Report {
     pub layer: String,
     /// Maps that were checked.
     pub checked: Vec<Checked>,
+    /// Means over them; none: there is none.
+    pub mean: Option<Mean>,
     /// Pictures that failed, and maps that were flat.
     pub failures: Vec<Failure>,
 }
@@ -52,7 +86,7 @@ pub fn check(prepared: &Prepared, sources: &[Source], options: &Options, watch: 
     let mut summary = Summary::of(prepared, &options.predict);
     let spec = summary.run.card.input.clone();
     let reading = Reading::of(prepared)?;
-    let layer = reading.layer(options.layer.as_deref().or(prepared.card.explain.layer.as_deref()))?;
+    let layer = reading.layer(options.layer.as_deref())?;
     let random = head(&reading, layer, SEED);
     let name = layer.name.clone();
     let mut pair: Option<(Explainer, Option<Explainer>)> = None;
@@ -79,7 +113,8 @@ pub fn check(prepared: &Prepared, sources: &[Source], options: &Options, watch: 
         }
         Ok(())
     })?;
-    Ok(Report { summary, layer: name, checked, failures })
+    let mean = Mean::of(&checked);
+    Ok(Report { summary, layer: name, checked, mean, failures })
 }
 
 /// The network, and the same with a random head.

@@ -38,6 +38,8 @@ pub struct Reading {
     pub head: Head,
     /// Its feature maps.
     pub layers: Layers,
+    /// The layer that the card names.
+    by_card: Option<String>,
 }
 
 impl Reading {
@@ -54,12 +56,12 @@ impl Reading {
         let shapes = infer(&graph, &[(input, &shape)]);
         let head = Head::find(&graph, &shapes, card, output)?;
         let layers = find(&graph, &shapes, (input, axis), &head);
-        Ok(Self { graph, shapes, head, layers })
+        Ok(Self { graph, shapes, head, layers, by_card: card.explain.layer.clone() })
     }
 
-    /// The layer that is explained.
+    /// The layer that is explained: the wanted one, the card's, or the last feature map.
     pub fn layer(&self, wanted: Option<&str>) -> Result<&Layer> {
-        match wanted {
+        match wanted.or(self.by_card.as_deref()) {
             Some(name) => self.layers.named(&self.graph, name),
             None => self.layers.default_layer(),
         }
@@ -147,8 +149,7 @@ impl Explainer {
         options: &SessionOptions,
     ) -> Result<Self> {
         let reading = Reading::of(&prepared)?;
-        let name = wanted.layer.as_deref().or(prepared.card.explain.layer.as_deref());
-        let layer = reading.layer(name)?.clone();
+        let layer = reading.layer(wanted.layer.as_deref())?.clone();
         let (mut patch, outputs) = reading.patch(&layer, wanted)?;
         patch.initializers.extend(weights);
         let model = prepared.start_patched(&reading.graph, &patch, options)?;

@@ -15,7 +15,7 @@ mod run;
 mod score;
 pub mod smooth;
 
-pub use check::{Checked, Report, check};
+pub use check::{Checked, Mean, Report, check};
 pub use explainer::{Explained, Explainer, Reading, Wanted};
 pub use layers::{Layer, Layers};
 pub use run::{Classes, Explanation, Options, Sink, Watch, run};

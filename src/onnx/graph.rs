@@ -1,6 +1,6 @@
 //! A graph as a network of nodes: who produces a tensor, who consumes it, what is constant.
 use super::constant::Constant;
-use super::facts::{Dim, Tensor};
+use super::facts::{Tensor, tensor};
 use super::node::Node;
 use super::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use anyhow::{Context, Result, bail};
@@ -44,7 +44,7 @@ impl Graph {
             model.opset_import.iter().find(|o| matches!(o.domain.as_str(), "" | "ai.onnx")).map_or(0, |o| o.version);
         let GraphProto { node, initializer, input, output, value_info } = model.graph.context("it holds no graph")?;
         let initializers: HashMap<_, _> = initializer.into_iter().map(|t| (t.name.clone(), t)).collect();
-        let tensors = |all: &[ValueInfoProto]| all.iter().map(Tensor::of).collect::<Vec<_>>();
+        let tensors = |all: &[ValueInfoProto]| all.iter().map(tensor).collect::<Vec<_>>();
         let mut graph = Self {
             opset,
             nodes: sorted(node)?,
@@ -114,19 +114,6 @@ impl Graph {
         self.producer.contains_key(name)
             || self.initializers.contains_key(name)
             || self.inputs.iter().any(|i| i.name == name)
-    }
-}
-
-impl Tensor {
-    /// From the file's own description.
-    pub(super) fn of(info: &ValueInfoProto) -> Self {
-        super::facts::tensor(info)
-    }
-
-    /// The shape, with every free axis taken as `free`; `None` when the file does not say how many axes there are.
-    pub fn shape_with(&self, free: usize) -> Option<Vec<usize>> {
-        let length = |d: &Dim| d.fixed().and_then(|n| usize::try_from(n).ok()).unwrap_or(free);
-        self.shape.as_ref().map(|dims| dims.iter().map(length).collect())
     }
 }
 

@@ -67,11 +67,6 @@ impl Node {
         self.attribute(name).and_then(|a| a.t.as_ref())
     }
 
-    /// Whether an attribute holds a subgraph (`If`, `Loop`, `Scan`).
-    pub fn has_subgraph(&self) -> bool {
-        self.attribute.iter().any(|a| a.g.is_some())
-    }
-
     /// Input number `at`, if it is given: an optional input that is left out is an empty name.
     pub fn given(&self, at: usize) -> Option<&str> {
         self.input.get(at).map(String::as_str).filter(|name| !name.is_empty())

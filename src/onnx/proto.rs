@@ -79,9 +79,6 @@ pub struct AttributeProto {
     pub s: Bytes,
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
-    /// A subgraph, as bytes: only that there is one is of interest.
-    #[prost(bytes = "bytes", optional, tag = "6")]
-    pub g: Option<Bytes>,
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]

@@ -1,10 +1,10 @@
 //! `gradcam --check`'s results: a table with what each figure means, or JSON.
-use super::json::{GRADCAM_SCHEMA, Head, Missed};
+use super::json::{Class, GRADCAM_SCHEMA, Head, Missed};
 use super::line::one_line;
 use super::table::{Language, class_name, write_notice, write_rows};
 use crate::explain::cam::Method;
 use crate::explain::faithfulness::Similarity;
-use crate::explain::{Checked, Report};
+use crate::explain::{Checked, Mean, Report};
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write;
@@ -23,9 +23,7 @@ pub fn write(out: &mut dyn Write, report: &Report, method: Method, language: Lan
     if json {
         return write_json(out, report, method);
     }
-    if report.checked.is_empty() {
-        return Ok(());
-    }
+    let Some(mean) = report.mean else { return Ok(()) };
     let run = &report.summary.run;
     writeln!(out, "{}", one_line(&format!("{method} at `{}`", report.layer)))?;
     let head = ["image", "class", "insertion", "deletion", "drop", "ROAD", "random"].map(str::to_owned).to_vec();
@@ -42,13 +40,12 @@ pub fn write(out: &mut dyn Write, report: &Report, method: Method, language: Lan
             random,
         ]
     };
-    let mean = Mean::of(&report.checked);
     let last = vec![
         format!("mean of {}", report.checked.len()),
-        format!("rose in {:.0} %", mean.increase * 100.0),
+        format!("rose in {:.0} %", mean.confidence.increase * 100.0),
         number(mean.insertion),
         number(mean.deletion),
-        number(mean.drop),
+        number(mean.confidence.drop),
         number(mean.road),
         mean.randomised.map_or("-".to_owned(), number),
     ];
@@ -59,32 +56,6 @@ pub fn write(out: &mut dyn Write, report: &Report, method: Method, language: Lan
     write_notice(out, language, run)?;
     out.flush()?;
     Ok(())
-}
-
-/// Means over the maps that were checked.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Mean {
-    insertion: f64,
-    deletion: f64,
-    drop: f64,
-    increase: f64,
-    road: f64,
-    randomised: Option<f64>,
-}
-
-impl Mean {
-    fn of(all: &[Checked]) -> Self {
-        let mean = |value: &dyn Fn(&Checked) -> f64| all.iter().map(value).sum::<f64>() / all.len().max(1) as f64;
-        let random: Vec<f64> = all.iter().filter_map(|c| c.randomised?.spearman).collect();
-        Self {
-            insertion: mean(&|c| c.insertion),
-            deletion: mean(&|c| c.deletion),
-            drop: mean(&|c| c.confidence.drop()),
-            increase: mean(&|c| f64::from(u8::from(c.confidence.increased()))),
-            road: mean(&|c| c.road.combined()),
-            randomised: (!random.is_empty()).then(|| random.iter().sum::<f64>() / random.len() as f64),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -101,20 +72,13 @@ struct Document<'a> {
 #[derive(Debug, Serialize)]
 struct Check<'a> {
     image: &'a str,
-    class: Class<'a>,
+    class: Class,
     insertion_auc: f64,
     deletion_auc: f64,
     drop: f64,
     increased: bool,
     road: Road,
     randomised: Option<Similarity>,
-}
-
-#[derive(Debug, Serialize)]
-struct Class<'a> {
-    index: usize,
-    label: &'a str,
-    probability: f32,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,7 +93,7 @@ impl<'a> Check<'a> {
         let Checked { image, class, insertion, deletion, confidence, road, randomised } = checked;
         Self {
             image,
-            class: Class { index: class.index, label: &class.label, probability: class.probability },
+            class: class.clone().into(),
             insertion_auc: *insertion,
             deletion_auc: *deletion,
             drop: confidence.drop(),
@@ -146,7 +110,7 @@ fn write_json(out: &mut dyn Write, report: &Report, method: Method) -> Result<()
         method,
         layer: &report.layer,
         checks: report.checked.iter().map(Check::of).collect(),
-        mean: (!report.checked.is_empty()).then(|| Mean::of(&report.checked)),
+        mean: report.mean,
         errors: report.failures.iter().cloned().map(Into::into).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;

@@ -1,6 +1,6 @@
 //! `gradcam`'s results: a table for people, `dermai.gradcam/1` for machines, the list of layers.
 use super::bar::bar;
-use super::json::{Document, Entry, GRADCAM_SCHEMA, Head, Missed};
+use super::json::{Class, Document, Entry, GRADCAM_SCHEMA, Head, Missed};
 use super::line::one_line;
 use super::table::{Language, class_name, percent, write_notice, write_rows};
 use crate::explain::{Explanation, Layer, Layers};
@@ -138,13 +138,6 @@ struct Reason {
     files: Places,
 }
 
-#[derive(Debug, Serialize)]
-struct Class {
-    index: usize,
-    label: String,
-    probability: f32,
-}
-
 /// Of the raw map.
 #[derive(Debug, Serialize)]
 struct Facts {
@@ -178,7 +171,7 @@ impl Reason {
             method: method.to_string(),
             layer: layer.clone(),
             score: score.name(),
-            class: Class { index: class.index, label: class.label.clone(), probability: class.probability },
+            class: class.clone().into(),
             map: Facts {
                 height: map.nrows(),
                 width: map.ncols(),

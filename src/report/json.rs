@@ -1,7 +1,7 @@
 //! `dermai.predict/1`: the JSON of `predict` (DESIGN.md, section 8). Keys are only ever added.
 use crate::input::Preprocessing;
 use crate::model::Identity;
-use crate::predict::{Answer, Failure, Run};
+use crate::predict::{Answer, Failure, Prediction, Run};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -53,11 +53,19 @@ struct Image {
     height: u32,
 }
 
+/// A class and its probability.
 #[derive(Debug, Serialize)]
-struct Class {
+pub struct Class {
     index: usize,
     label: String,
     probability: f32,
+}
+
+impl From<Prediction> for Class {
+    fn from(prediction: Prediction) -> Self {
+        let Prediction { index, label, probability } = prediction;
+        Self { index, label, probability }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -71,8 +79,6 @@ impl From<Answer> for Entry {
     fn from(answer: Answer) -> Self {
         // Microseconds are what the clock gives; more digits would be noise.
         let milliseconds = |time: Duration| time.as_micros() as f64 / 1000.0;
-        let class =
-            |p: crate::predict::Prediction| Class { index: p.index, label: p.label, probability: p.probability };
         Self {
             image: Image {
                 name: answer.image,
@@ -80,7 +86,7 @@ impl From<Answer> for Entry {
                 width: answer.size.width,
                 height: answer.size.height,
             },
-            predictions: answer.predictions.into_iter().map(class).collect(),
+            predictions: answer.predictions.into_iter().map(Class::from).collect(),
             low_confidence: answer.low_confidence,
             milliseconds: Milliseconds {
                 decode: milliseconds(answer.times.decode),

@@ -5,7 +5,7 @@ use anyhow::Result;
 /// The rules of this family.
 pub fn rule(op: &str) -> Option<Rule> {
     Some(match op {
-        "Add" | "Sum" => |step| each(step, |step, _, gradient| Ok(step.emit.scale(gradient, 1.0))),
+        "Add" | "Sum" => |step| each(step, |_, _, gradient| Ok(gradient.to_owned())),
         "Mean" => |step| {
             let share = 1.0 / step.node.input.len() as f32;
             each(step, |step, _, gradient| Ok(step.emit.scale(gradient, share)))
