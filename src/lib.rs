@@ -18,8 +18,10 @@
 //! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars and CSV.
 //! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
 pub mod cli;
+pub mod deploy;
 pub mod explain;
 pub mod input;
+pub mod memcheck;
 pub mod memory;
 pub mod model;
 pub mod onnx;

@@ -1,8 +1,36 @@
-//! What the kernel grants this process, and giving back to it what is no longer needed.
+//! What the kernel grants and charges: limits of this process, a child under a budget, page cache, and giving back what is no longer needed.
 //!
 //! Invariant: every kernel file is read below a root path, so that tests use a made-up tree.
-mod cgroup;
+mod cache;
+mod grant;
+mod group;
+mod ladder;
 mod malloc;
+mod membership;
+mod process;
+mod sandbox;
+mod sweep;
 
-pub use cgroup::{Grant, granted};
+pub use cache::{evict, resident};
+pub use grant::{Grant, granted};
+pub use group::{Budget, Charged};
+pub use ladder::{Ladder, Mechanism};
 pub use malloc::{Phase, tune_malloc};
+pub use sandbox::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step, run};
+pub use sweep::sweep;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    /// A made-up root with the given files.
+    pub fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("temporary folder");
+        for (name, text) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+            fs::write(path, text).expect("file");
+        }
+        root
+    }
+}

@@ -80,7 +80,7 @@ impl Session {
                     source.file.folder().to_string_lossy(),
                 )
         };
-        tune_malloc(Phase::Loading);
+        tune_malloc(Phase::Loading(source.file.size()));
         let mut builder =
             set_up(builder).map_err(|e: ort::Error<SessionBuilder>| anyhow!("{e}")).with_context(named)?;
         let inner = builder

@@ -3,6 +3,7 @@ use super::facts::Facts;
 use super::graph::Graph;
 use super::proto::ModelProto;
 use super::skeleton::skeleton;
+use crate::units;
 use anyhow::{Context, Result, ensure};
 use memmap2::Mmap;
 use prost::Message;
@@ -49,6 +50,11 @@ impl ModelFile {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its length.
+    pub fn size(&self) -> units::Bytes {
+        units::Bytes(self.bytes.len() as u64)
     }
 
     /// What its graph takes and gives.

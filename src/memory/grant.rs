@@ -1,7 +1,8 @@
 //! Memory limit and CPU quota of the cgroup that this process runs in (kernel documentation: admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
+use super::membership::{Controller, Memberships};
 use crate::units::Bytes;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the process's cgroups allow; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -14,28 +15,17 @@ pub struct Grant {
 
 /// Reads the limits below `root`, which is `/` outside tests.
 pub fn granted(root: &Path) -> Grant {
-    let memberships = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let own = Memberships::read(root);
     let mut grant = Grant::default();
-    for line in memberships.lines() {
-        let mut parts = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        let has = |name: &str| controllers.split(',').any(|c| c == name);
-        if controllers.is_empty() {
-            for folder in upwards(&root.join("sys/fs/cgroup"), path) {
-                grant.lower_memory(read_bytes(&folder.join("memory.max")));
-                grant.lower_cpus(fs::read_to_string(folder.join("cpu.max")).ok().and_then(|text| quota_v2(&text)));
-            }
-        }
-        if has("memory") {
-            for folder in upwards(&root.join("sys/fs/cgroup/memory"), path) {
-                grant.lower_memory(read_bytes(&folder.join("memory.limit_in_bytes")));
-            }
-        }
-        if has("cpu") {
-            for folder in upwards(&root.join("sys/fs/cgroup").join(controllers), path) {
-                grant.lower_cpus(quota_v1(&folder));
-            }
-        }
+    for folder in own.folders(Controller::Unified).into_iter().flatten() {
+        grant.lower_memory(read_bytes(&folder.join("memory.max")));
+        grant.lower_cpus(fs::read_to_string(folder.join("cpu.max")).ok().and_then(|text| quota_v2(&text)));
+    }
+    for folder in own.folders(Controller::Memory).into_iter().flatten() {
+        grant.lower_memory(read_bytes(&folder.join("memory.limit_in_bytes")));
+    }
+    for folder in own.folders(Controller::Cpu).into_iter().flatten() {
+        grant.lower_cpus(quota_v1(&folder));
     }
     grant
 }
@@ -54,19 +44,6 @@ impl Grant {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         self.cpus.map_or(processors, |cpus| (cpus.ceil() as usize).clamp(1, processors.max(1)))
     }
-}
-
-/// The cgroup's folder and those above it. In a container the path seen from outside may not exist inside; its root then holds the limit.
-fn upwards(mount: &Path, path: &str) -> Vec<PathBuf> {
-    let mut folder = mount.join(path.trim_start_matches('/'));
-    let mut all = Vec::new();
-    while folder.starts_with(mount) {
-        all.push(folder.clone());
-        if !folder.pop() {
-            break;
-        }
-    }
-    all
 }
 
 /// A limit in bytes; `max`, and v1's page-rounded 2^63, are no limit.
@@ -92,17 +69,7 @@ fn quota_v1(folder: &Path) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A made-up root with the given files.
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("temporary folder");
-        for (name, text) in files {
-            let path = root.path().join(name);
-            fs::create_dir_all(path.parent().expect("parent")).expect("folder");
-            fs::write(path, text).expect("file");
-        }
-        root
-    }
+    use crate::memory::tests::tree;
 
     #[test]
     fn v2_takes_the_smallest_limit_on_the_way_up() {

@@ -1,0 +1,250 @@
+//! Whether a deployment fits its memory: the whole pipeline in a child under the budget, stage by stage, and the verdict that the kernel would give.
+//!
+//! Invariants: a verdict is never better than what was enforced (how is part of it); the predicted peak counts from a cold page cache; an
+//! estimate says that it is one; nothing is printed.
+mod verdict;
+
+pub use verdict::{Band, Verdict};
+
+use crate::deploy::Finding;
+use crate::memory::{Mechanism, Outcome, Sample};
+use crate::model::Identity;
+use crate::units::Bytes;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What was checked, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What was run.
+    pub subject: Subject,
+    /// What it may use.
+    pub budget: Budget,
+    /// How it was held to it.
+    pub enforced: Enforced,
+    /// How the run under the budget ended.
+    pub outcome: Outcome,
+    /// Peaks of its stages, in order.
+    pub stages: Vec<StagePeak>,
+    /// What many requests showed; none where they were not reached or not asked for.
+    pub requests: Option<Requests>,
+    /// Time at the plan's CPU share; none where the budget has none.
+    pub cpu: Option<CpuShare>,
+    /// The smallest limit that it survives; none unless asked for.
+    pub floor: Option<Floor>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What else could be deployed, and where.
+    pub options: Vec<Choice>,
+    /// What is wrong with the blueprint, and what the measurements found.
+    pub findings: Vec<Finding>,
+    /// The deployment checklist.
+    pub checklist: Vec<Point>,
+    /// Memory over time in the run under the budget.
+    pub timeline: Timeline,
+    /// The differences from an earlier report; none unless asked for.
+    pub comparison: Option<Comparison>,
+}
+
+/// What was run.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// Our own pipeline.
+    Model {
+        /// The model; none where it never came to be loaded.
+        identity: Option<Identity>,
+        /// The name that it was asked for by, or its folder.
+        name: String,
+        /// Whether maps are made, too.
+        gradcam: bool,
+        /// The pictures that it was given.
+        pictures: Vec<String>,
+    },
+    /// Some other program.
+    Command {
+        /// As it was typed.
+        line: String,
+    },
+}
+
+/// What may be used, and who says so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// Memory, page cache included.
+    pub memory: Bytes,
+    /// Share of one processor; none is no limit.
+    pub cpus: Option<f64>,
+    /// Where it comes from: `--budget 512MB`, `render.yaml: service dermai, plan free`, or a default.
+    pub source: String,
+}
+
+/// Whether pages of the files that a run touches were in the page cache when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// None were, so that every page is charged.
+    Cold,
+    /// Some were, and are charged to somebody else: the figures are too low.
+    Warm,
+}
+
+/// How a run was held to its budget.
+#[derive(Clone, Debug)]
+pub struct Enforced {
+    /// By whom.
+    pub mechanism: Mechanism,
+    /// The limit.
+    pub limit: Bytes,
+    /// Whether memory could have been swapped out instead of being counted.
+    pub swap: bool,
+    /// State of the page cache.
+    pub cache: Cache,
+    /// Whether what is charged was estimated, because no cgroup counted it.
+    pub estimated: bool,
+    /// Why each stronger way was not used.
+    pub passed_over: Vec<String>,
+    /// How often each run was repeated from a cold cache.
+    pub runs: usize,
+}
+
+/// Peaks of a stage: the highest of the runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagePeak {
+    /// Its name.
+    pub name: String,
+    /// What the kernel charges at most: anonymous memory, page cache and its own.
+    pub peak: Bytes,
+    /// The anonymous part, which cannot be reclaimed.
+    pub anon: Bytes,
+    /// The part with a file behind it, which can.
+    pub file: Bytes,
+    /// Resident size of the process itself (`VmHWM`).
+    pub resident: Bytes,
+    /// Time, the median of the runs.
+    pub elapsed: Duration,
+    /// Highest less lowest peak among the runs.
+    pub spread: Bytes,
+}
+
+/// What many requests showed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requests {
+    /// How many there were.
+    pub count: usize,
+    /// Growth of anonymous memory for each request, in bytes; least squares, the first fifth left out.
+    pub slope: f64,
+    /// Its 95 % confidence interval.
+    pub ci95: (f64, f64),
+    /// Median time of one.
+    pub median: Duration,
+    /// Time of the slowest.
+    pub slowest: Duration,
+    /// Requests until the budget is used up if it goes on so; none where memory does not surely grow.
+    pub until_full: Option<u64>,
+}
+
+impl Requests {
+    /// Whether memory surely grows: the whole interval lies above what a request may leave (4 KB, a page).
+    pub fn leaks(&self) -> bool {
+        self.ci95.0 > 4096.0
+    }
+}
+
+/// Time at the plan's CPU share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CpuShare {
+    /// Share of one processor.
+    pub share: f64,
+    /// Whether the kernel held it to the share; otherwise the times are those of a whole processor, divided by it.
+    pub enforced: bool,
+    /// From the start of the process until it can answer a health check.
+    pub start: Duration,
+    /// From the start of the process until the first answer.
+    pub first_answer: Duration,
+    /// Median time of a later answer.
+    pub answer: Duration,
+    /// What a health check waits at most.
+    pub deadline: Duration,
+}
+
+/// The smallest limit that the pipeline survives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floor {
+    /// To 1 MB.
+    pub bytes: Bytes,
+    /// What time the pipeline takes at limits from there on; none: killed or too slow.
+    pub curve: Vec<(Bytes, Option<Duration>)>,
+}
+
+/// Something that can be deployed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// What: `as it is`, `plan starter`, `quantize int8`.
+    pub name: String,
+    /// Memory that it has.
+    pub memory: Bytes,
+    /// Share of a processor that it has.
+    pub cpus: Option<f64>,
+    /// What the kernel would charge at most.
+    pub peak: Bytes,
+    /// Whether that was measured; otherwise it is an estimate.
+    pub measured: bool,
+    /// Whether it fits.
+    pub fits: bool,
+    /// Time from start to the first answer, measured or estimated as the peak is; none where nothing is known.
+    pub first_answer: Option<Duration>,
+    /// Change of accuracy in points; none where nothing changes.
+    pub accuracy_change: Option<f64>,
+    /// List price in USD a month; none where it is not known.
+    pub price: Option<f64>,
+}
+
+/// A point of the deployment checklist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// What has to hold.
+    pub text: String,
+    /// Whether it does; none: this program cannot tell, a person has to look.
+    pub holds: Option<bool>,
+    /// What was found, or where to look.
+    pub evidence: String,
+}
+
+/// Memory over time.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// What was charged.
+    pub samples: Vec<Sample>,
+    /// Where each stage began.
+    pub stages: Vec<(String, Duration)>,
+}
+
+/// How this report differs from an earlier one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The earlier report.
+    pub path: PathBuf,
+    /// Growth below this part of the earlier value (and 512 KB) is noise.
+    pub band: f64,
+    /// Stages, and last the verdict's peak as `predicted peak`.
+    pub changes: Vec<Change>,
+}
+
+/// One figure, then and now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Name of the stage.
+    pub name: String,
+    /// Earlier peak; none where the stage is new.
+    pub before: Option<Bytes>,
+    /// Peak now; none where the stage is gone.
+    pub now: Option<Bytes>,
+    /// Whether it grew by more than the band.
+    pub grew: bool,
+}
+
+impl Comparison {
+    /// Whether the predicted peak grew by more than the band.
+    pub fn grew(&self) -> bool {
+        self.changes.last().is_some_and(|change| change.grew)
+    }
+}
