@@ -13,7 +13,7 @@ use super::output::Target;
 use super::{ExitStatus, say};
 
 /// Memory that is assumed where no cgroup says it: Render's smallest plans.
-const USUAL_BUDGET: Bytes = Bytes::mb(512);
+pub const USUAL_BUDGET: Bytes = Bytes::mb(512);
 
 /// Images and model, and what they may cost.
 #[derive(Debug, clap::Args)]

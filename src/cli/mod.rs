@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each `Args` and `run`. Here arguments become configuration; the library never sees clap.
 mod common;
 mod gradcam;
+mod memcheck;
 mod output;
 mod pending;
 mod predict;
@@ -30,6 +31,10 @@ pub struct Cli {
 enum Command {
     Predict(predict::Args),
     Gradcam(gradcam::Args),
+    Memcheck(memcheck::Args),
+    /// What `memcheck` measures.
+    #[command(name = memcheck::CHILD, hide = true)]
+    MemcheckChild(memcheck::ChildArgs),
 }
 
 /// How a command ended.
@@ -37,6 +42,8 @@ enum Command {
 pub enum ExitStatus {
     /// Done.
     Done,
+    /// Done, and the answer is no: over budget, gate failed.
+    No,
     /// Something failed; it has been said on standard error.
     Error,
 }
@@ -45,6 +52,7 @@ impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         match status {
             ExitStatus::Done => Self::SUCCESS,
+            ExitStatus::No => Self::FAILURE,
             ExitStatus::Error => Self::from(2),
         }
     }
@@ -89,5 +97,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         Command::Predict(args) => predict::run(args, cli.quiet),
         Command::Gradcam(args) => gradcam::run(args, cli.quiet),
+        Command::Memcheck(args) => memcheck::run(args, cli.quiet),
+        Command::MemcheckChild(args) => memcheck::run_child(&args),
     }
 }

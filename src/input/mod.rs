@@ -3,6 +3,7 @@
 //! Invariants: nothing is allocated in proportion to a picture before its header passed [`Limits`]; a picture that can be decoded by
 //! rows is never held whole; this module knows nothing about models, ONNX or the terminal.
 mod decode;
+mod drawn;
 mod guard;
 mod limits;
 mod orientation;
@@ -13,6 +14,7 @@ mod tensor;
 mod upright;
 
 pub use decode::{Format, Header};
+pub use drawn::write_drawn_photo;
 pub use guard::panics_are_errors;
 pub use limits::Limits;
 pub use orientation::Orientation;

@@ -2,8 +2,25 @@
 //!
 //! Invariants: a verdict is never better than what was enforced (how is part of it); the predicted peak counts from a cold page cache; an
 //! estimate says that it is one; nothing is printed.
+mod advice;
+mod check;
+mod checklist;
+pub mod command;
+mod compare;
+mod drive;
+mod floor;
+mod options;
+mod peaks;
+pub mod pipeline;
+pub mod protocol;
+mod rig;
+mod slope;
 mod verdict;
 
+pub use check::{Config, check};
+pub use compare::{Earlier, compare};
+pub use drive::Drive;
+pub use rig::{Rig, Start, fresh_copy};
 pub use verdict::{Band, Verdict};
 
 use crate::deploy::Finding;
@@ -98,6 +115,8 @@ pub struct Enforced {
     pub swap: bool,
     /// State of the page cache.
     pub cache: Cache,
+    /// Pages of system libraries that other processes had in use, at most: charged to them here, to the deployment on a host of its own.
+    pub shared: Bytes,
     /// Whether what is charged was estimated, because no cgroup counted it.
     pub estimated: bool,
     /// Why each stronger way was not used.

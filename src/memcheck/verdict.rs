@@ -1,4 +1,6 @@
 //! The verdict: whether it fits, in which band the predicted peak lies, and what to do.
+use super::{Budget, StagePeak};
+use crate::memory::Outcome;
 use crate::units::Bytes;
 use serde::Serialize;
 use std::fmt;
@@ -57,6 +59,24 @@ pub struct Verdict {
     pub headroom: i64,
     /// What takes most of it, and what to do; one sentence each.
     pub advice: Vec<String>,
+}
+
+impl Verdict {
+    /// From the stage with the highest peak, which `allowance` is added to, and from how the run under the budget ended.
+    pub fn of(highest: &StagePeak, allowance: Bytes, budget: &Budget, outcome: &Outcome) -> Self {
+        let peak = Bytes(highest.peak.0 + allowance.0);
+        let band = if outcome.survived() { Band::of(peak, budget.memory) } else { Band::Critical };
+        Self {
+            band,
+            fits: outcome.survived() && peak <= budget.memory,
+            peak,
+            // Where it was killed is where the budget was not enough.
+            peak_stage: if outcome.survived() { highest.name.clone() } else { outcome.stage.clone() },
+            anon: highest.anon,
+            headroom: budget.memory.0 as i64 - peak.0 as i64,
+            advice: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]

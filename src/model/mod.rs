@@ -12,15 +12,15 @@ mod runtime;
 mod session;
 
 pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
-pub use runtime::{Runtime, cpu_class};
+pub use runtime::{Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime};
 pub use session::{Feed, Session, SessionOptions, Source};
 
 use crate::onnx::{Graph, ModelFile, Patch};
 use anyhow::{Context, Result, bail};
 use hash::{Claim, verified};
 use ndarray::{Array4, ArrayD};
-use serde::Serialize;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 /// A model whose card and graph have been read and agree; the runtime is not loaded yet.
@@ -30,6 +30,9 @@ pub struct Prepared {
     pub card: Card,
     /// What was assumed and what the user should know, one sentence each.
     pub warnings: Vec<String>,
+    /// What [`Prepared::find`] takes to find it again, from any working directory and any program.
+    place: PathBuf,
+    card_path: Option<PathBuf>,
     file: ModelFile,
     card_sha256: Option<String>,
     form: Chosen,
@@ -45,7 +48,7 @@ struct Chosen {
 }
 
 /// Who answered: enough to find the very model, card and runtime again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The card's name.
     pub name: String,
@@ -99,7 +102,19 @@ impl Prepared {
             Some(path) => format!("`{}` does not fit its model", path.display()),
             None => format!("`{}` cannot be used as an image classifier", file.path().display()),
         })?;
-        Ok(Self { card, warnings, file, card_sha256, form, output })
+        let place = wanted.filter(|wanted| wanted.is_file()).unwrap_or(&found.folder);
+        let place = std::path::absolute(place).with_context(|| format!("`{}`", place.display()))?;
+        Ok(Self { card, warnings, place, card_path: found.card, file, card_sha256, form, output })
+    }
+
+    /// What [`Prepared::find`] takes to find it again, from any working directory and any program.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// The graph's file and the card's.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [Some(self.file.path()), self.card_path.as_deref()].into_iter().flatten()
     }
 
     /// The model's graph.

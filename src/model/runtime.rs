@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 const PINNED: &str = "1.28.0";
 /// Where `cargo xtask setup` puts it, below the workspace: `.onnxruntime/<version>/<platform>/`.
 const SETUP_FOLDER: &str = ".onnxruntime";
-/// Says where the library is; wins over every other place.
-const VARIABLE: &str = "ORT_DYLIB_PATH";
+/// Environment variable that says where the library is; wins over every other place.
+pub const VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// The loaded runtime; clones share it.
 #[derive(Clone, Debug)]
@@ -66,7 +66,11 @@ pub fn folders_above_program() -> Vec<PathBuf> {
     program.ancestors().skip(1).take(5).map(Path::to_owned).collect()
 }
 
-fn find() -> Result<PathBuf> {
+/// Where the library is that [`Runtime::load`] loads.
+///
+/// # Errors
+/// When there is none: what to run is said.
+pub fn find() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
         if !path.is_file() {

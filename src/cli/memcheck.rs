@@ -1,0 +1,438 @@
+//! `dermai memcheck`: whether a deployment fits its memory, before it is deployed.
+use super::output::Target;
+use super::{ExitStatus, say};
+use crate::deploy::{Blueprint, Finding, PRICES_AS_OF, WebService, lint};
+use crate::input::{Source, expand, write_drawn_photo};
+use crate::memory::{Ladder, Mechanism, granted};
+use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, Start, command, pipeline};
+use crate::model::{Prepared, RUNTIME_VARIABLE, find_runtime};
+use crate::report::Terminal;
+use crate::report::memcheck as view;
+use crate::units::{Bytes, Progress, Size};
+use anyhow::{Context, Result, bail, ensure};
+use clap::{ArgGroup, ValueEnum, ValueHint};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tempfile::TempDir;
+
+mod outputs;
+
+use outputs::Outputs;
+
+const EXAMPLES: &str = "\
+Examples:
+  dermai memcheck                                     # render.yaml, or 512MB; the default model
+  dermai memcheck --budget 96MB --model models/mine
+  dermai memcheck --image photo.jpg --no-gradcam --requests 200
+  dermai memcheck --floor --plot floor.svg            # the smallest limit that it survives
+  dermai memcheck --json report.json --junit memcheck.xml --markdown \"$GITHUB_STEP_SUMMARY\"
+  dermai memcheck --compare report.json               # exit status 1 when the peak has grown
+  dermai memcheck --budget 512MB -- python3 -u app.py --once
+  dermai memcheck --http http://127.0.0.1:8000/predict --field image -- gunicorn app:app
+
+Exit status: 0 it fits, 1 it does not (or `--fail-on` or `--compare` says no), 2 error. MB, MiB and M all mean 2^20 bytes.
+The predicted peak is what the kernel would charge to a container of its own, page cache included, from a cold cache.";
+
+/// Check whether a deployment fits its memory: the whole pipeline in a child under the budget, peak by peak.
+// `--json` alone, `--json FILE` and neither are three cases, and clap spells them so.
+#[allow(clippy::option_option, clippy::struct_excessive_bools)]
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, group(ArgGroup::new("whose").args(["budget", "blueprint"])))]
+pub struct Args {
+    /// An .onnx file, a folder with a `model.yaml`, or a name below `models/`; the default model if left out.
+    #[arg(short, long, value_name = "MODEL", env = "DERMAI_MODEL", value_hint = ValueHint::AnyPath)]
+    model: Option<PathBuf>,
+    /// Pictures that are read: files, folders or globs; if left out, drawn photos of 12 and 0.3 megapixels.
+    #[arg(short, long = "image", value_name = "FILE|DIR|GLOB", value_hint = ValueHint::AnyPath)]
+    images: Vec<PathBuf>,
+    /// Answer only, without maps.
+    #[arg(long)]
+    no_gradcam: bool,
+    /// The layer that is explained; the last feature map if left out.
+    #[arg(long, value_name = "NAME", conflicts_with = "no_gradcam")]
+    layer: Option<String>,
+    /// Requests after the first pass, for what each leaves behind.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    requests: u16,
+    /// How often the first pass is measured; the highest counts.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    runs: u16,
+    /// Threads for the network; by the plan's CPU share if left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// A program and its arguments, measured instead of our own pipeline, with everything that it starts.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Memory, such as `512MB`.
+    #[arg(short, long, value_name = "SIZE", help_heading = "Budget")]
+    budget: Option<Bytes>,
+    /// Share of one processor, such as 0.1; the blueprint's plan says it if left out.
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Budget")]
+    cpu: Option<f64>,
+    /// A Render Blueprint; `render.yaml` if there is one and no budget is given. It is linted, too.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Budget")]
+    blueprint: Option<PathBuf>,
+    /// The blueprint's web service; needed where there are several.
+    #[arg(long, value_name = "NAME", help_heading = "Budget")]
+    service: Option<String>,
+    /// How the budget is enforced; the strongest way that works here if left out.
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Budget")]
+    enforce: Option<Enforce>,
+    /// Exit status 1 from this band on: warning 70 %, danger 85 %, critical 95 % of the budget.
+    #[arg(long, value_enum, value_name = "BAND", default_value_t = FailOn::Critical, help_heading = "Verdict")]
+    fail_on: FailOn,
+    /// Find the smallest limit that the pipeline survives, and its latency above it.
+    #[arg(long, help_heading = "Verdict", conflicts_with = "command")]
+    floor: bool,
+    /// Measure the options instead of estimating them.
+    #[arg(long, help_heading = "Verdict", conflicts_with = "command")]
+    measure_options: bool,
+    /// Compare with an earlier `--json` report; exit status 1 when the predicted peak has grown by more than `--drift`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Verdict")]
+    compare: Option<PathBuf>,
+    /// Growth that counts as noise, in per cent; less than 512 KB always does.
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percent, help_heading = "Verdict")]
+    drift: f64,
+    /// A child that tells nothing for so many seconds hangs.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Verdict")]
+    timeout: u64,
+    /// JSON, to standard output or to FILE (which ends in `.json`).
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Report")]
+    json: Option<Option<PathBuf>>,
+    /// Markdown with the deployment checklist, to standard output or appended to FILE.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Report")]
+    markdown: Option<Option<PathBuf>>,
+    /// JUnit XML.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    junit: Option<PathBuf>,
+    /// Memory over time with stages and budget, as .svg or .png; with `--floor` the latency curve as well.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    plot: Option<PathBuf>,
+    /// GitHub annotations on standard error; on by itself in a GitHub workflow.
+    #[arg(long, env = "GITHUB_ACTIONS", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Report")]
+    annotations: bool,
+    /// A stage begins with the first line of the command's output that holds TEXT; may be given several times.
+    #[arg(long = "stage", value_name = "NAME=TEXT", value_parser = stage, requires = "command", help_heading = "Command")]
+    stages: Vec<(String, String)>,
+    /// Drive the command's endpoint with the pictures while it runs.
+    #[arg(long, value_name = "URL", requires = "command", help_heading = "Command")]
+    http: Option<String>,
+    /// Send pictures in this field of a form instead of as the body.
+    #[arg(long, value_name = "NAME", requires = "http", help_heading = "Command")]
+    field: Option<String>,
+}
+
+/// The hidden command that a measured child runs.
+pub const CHILD: &str = "memcheck-child";
+
+/// How the budget is enforced.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Enforce {
+    CgroupV2,
+    SystemdScope,
+    CgroupV1,
+    Watchdog,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FailOn {
+    Warning,
+    Danger,
+    Critical,
+    /// Only when it does not fit.
+    Never,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let parsed = text.parse().ok().filter(|share| (0.01..=1024.0).contains(share));
+    parsed.ok_or_else(|| "expected a share of one processor from 0.01 on, such as `0.1`".to_owned())
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let parsed = text.trim_end_matches('%').parse().ok().filter(|percent| (0.0..=1000.0).contains(percent));
+    parsed.ok_or_else(|| "expected per cent, such as `2`".to_owned())
+}
+
+fn stage(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, text)| !name.is_empty() && !text.is_empty());
+    parts
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .ok_or_else(|| format!("`{text}` is not NAME=TEXT, such as `load=Loading the model`"))
+}
+
+/// The work of a measured child; started by `memcheck` itself.
+#[derive(Debug, clap::Args)]
+pub struct ChildArgs {
+    /// What to do, as JSON.
+    work: String,
+}
+
+/// What the measured child does.
+pub fn run_child(args: &ChildArgs) -> Result<ExitStatus> {
+    let work = serde_json::from_str(&args.work).context("this command is started by `dermai memcheck`")?;
+    pipeline::run(&work, &mut memcheck::protocol::ToParent)?;
+    Ok(ExitStatus::Done)
+}
+
+/// Runs the command.
+pub fn run(args: Args, quiet: bool) -> Result<ExitStatus> {
+    let outputs = Outputs::open(&args)?;
+    let earlier = args.compare.as_deref().map(read_earlier).transpose()?;
+    let allowed = Allowed::of(&args)?;
+    let blueprint = allowed.blueprint.clone();
+    let ladder = Ladder::climb(Path::new("/"), args.enforce.map(Mechanism::from))?;
+    let cancelled = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, cancelled.clone()).context("signals cannot be caught")?;
+    }
+    let mut silent = ();
+    let mut terminal = Terminal::default();
+    let progress: &mut dyn Progress = if quiet { &mut silent } else { &mut terminal };
+    let patience = Duration::from_secs(args.timeout);
+    let place = memcheck::fresh_copy()?;
+    let pictures = Pictures::of(&args.images, place.as_ref().map(|(folder, _)| folder.path()))?;
+    let mut checked = if args.command.is_empty() {
+        // Dropped before the first run: what this process has mapped does not leave the page cache.
+        let prepared = Prepared::find(args.model.as_deref())?;
+        if !quiet {
+            prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        }
+        let (start, own) = starter(place, &prepared, &pictures)?;
+        let work = work(&args, &allowed.budget, &prepared, &pictures.paths);
+        let model = prepared.card.name.clone();
+        drop(prepared);
+        let mut rig = Rig::new(ladder, start, own, patience);
+        rig.cancelled = cancelled;
+        let config = memcheck::Config {
+            work,
+            model,
+            budget: allowed.budget,
+            service: allowed.service,
+            findings: allowed.findings,
+            runs: args.runs.into(),
+            floor: args.floor,
+            measure_options: args.measure_options,
+        };
+        memcheck::check(&mut rig, &config, progress)?
+    } else {
+        drop(place);
+        check_command(&args, allowed, ladder, cancelled, patience, &pictures, quiet, progress)?
+    };
+    if let (Some(earlier), Some(path)) = (&earlier, &args.compare) {
+        checked.comparison = Some(memcheck::compare(&checked, earlier, path, args.drift / 100.0));
+    }
+    outputs.write(&checked)?;
+    if args.annotations {
+        view::write_annotations(&mut std::io::stderr(), &checked, blueprint.as_deref())?;
+    }
+    Ok(if says_no(&checked, args.fail_on) { ExitStatus::No } else { ExitStatus::Done })
+}
+
+/// Whether the answer is no.
+fn says_no(checked: &Checked, fail_on: FailOn) -> bool {
+    let reaches = |band| checked.verdict.band >= band;
+    let too_near = match fail_on {
+        FailOn::Warning => reaches(Band::Warning),
+        FailOn::Danger => reaches(Band::Danger),
+        FailOn::Critical => reaches(Band::Critical),
+        FailOn::Never => false,
+    };
+    !checked.verdict.fits || too_near || checked.comparison.as_ref().is_some_and(memcheck::Comparison::grew)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn check_command(
+    args: &Args,
+    allowed: Allowed,
+    ladder: Ladder,
+    cancelled: Arc<AtomicBool>,
+    patience: Duration,
+    pictures: &Pictures,
+    quiet: bool,
+    progress: &mut dyn Progress,
+) -> Result<Checked> {
+    let read = |path: &PathBuf| {
+        let bytes = fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+        anyhow::Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))
+    };
+    let drive = match &args.http {
+        Some(url) => Some(Drive {
+            url: url.clone(),
+            pictures: pictures.paths.iter().map(read).collect::<Result<_>>()?,
+            field: args.field.clone(),
+            requests: args.requests.into(),
+        }),
+        None => None,
+    };
+    let config = command::Config {
+        line: args.command.clone(),
+        stages: args.stages.clone(),
+        drive,
+        budget: allowed.budget,
+        service: allowed.service,
+        findings: allowed.findings,
+    };
+    let mut rig = Rig::new(ladder, Box::new(|_| bail!("there is no pipeline")), files_of(&args.command), patience);
+    rig.cancelled = cancelled;
+    let mut pass_on = |line: &str| {
+        if !quiet {
+            say(line);
+        }
+    };
+    command::check(&mut rig, &config, &mut pass_on, progress)
+}
+
+/// The program that a command line names, and its arguments that are files.
+fn files_of(line: &[String]) -> BTreeSet<PathBuf> {
+    let program = line.first().map(Path::new).unwrap_or(Path::new(""));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = match program.components().count() {
+        1 => std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file()),
+        _ => Some(program.to_owned()),
+    };
+    let named = line.iter().skip(1).map(PathBuf::from);
+    found.into_iter().chain(named).filter(|path| path.is_file()).filter_map(|path| path.canonicalize().ok()).collect()
+}
+
+/// What may be used, by the flags, the blueprint, or the usual.
+struct Allowed {
+    budget: Budget,
+    blueprint: Option<PathBuf>,
+    service: Option<WebService>,
+    findings: Vec<Finding>,
+}
+
+impl Allowed {
+    fn of(args: &Args) -> Result<Self> {
+        let usual = Path::new("render.yaml");
+        let blueprint = match (&args.blueprint, args.budget) {
+            (Some(path), _) => Some(path.as_path()),
+            (None, None) if usual.is_file() => Some(usual),
+            _ => None,
+        };
+        if let Some(path) = blueprint {
+            return Self::by_blueprint(path, args);
+        }
+        ensure!(args.service.is_none(), "`--service` needs a blueprint: `--blueprint FILE`");
+        let (memory, source) = match (args.budget, granted(Path::new("/")).memory) {
+            (Some(bytes), _) => (bytes, format!("--budget {bytes}")),
+            (None, Some(bytes)) => (bytes, "the cgroup that this runs in".to_owned()),
+            (None, None) => (super::common::USUAL_BUDGET, "Render's smallest plans".to_owned()),
+        };
+        ensure!(memory >= Bytes::mb(1), "`--budget {memory}` is too little for any process; did you mean `{}MB`?", memory.0);
+        Ok(Self { budget: Budget { memory, cpus: args.cpu, source }, blueprint: None, service: None, findings: Vec::new() })
+    }
+
+    fn by_blueprint(path: &Path, args: &Args) -> Result<Self> {
+        let blueprint = Blueprint::read(path)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let findings = lint(&blueprint, folder);
+        let service = blueprint.web_service(args.service.as_deref())?;
+        let budget = Budget {
+            memory: service.plan.memory,
+            cpus: Some(args.cpu.unwrap_or(service.plan.cpu)),
+            source: format!("{}: service {}, plan {}", path.display(), service.name, service.plan.id),
+        };
+        Ok(Self { budget, blueprint: Some(path.to_owned()), service: Some(service), findings })
+    }
+}
+
+/// Pictures to be read; drawn ones go with their folder.
+struct Pictures {
+    paths: Vec<PathBuf>,
+    _drawn: Option<TempDir>,
+}
+
+impl Pictures {
+    /// A phone's photo and a small one: most requests are the small one.
+    const DRAWN: [(&str, Size); 2] =
+        [("photo.jpg", Size { width: 4000, height: 3000 }), ("small.jpg", Size { width: 640, height: 480 })];
+    /// Small pictures for each large one.
+    const SMALL: usize = 9;
+
+    fn of(named: &[PathBuf], place: Option<&Path>) -> Result<Self> {
+        if !named.is_empty() {
+            let mut paths = Vec::new();
+            for source in expand(named)? {
+                match source {
+                    Source::Path(path) => {
+                        paths.push(path.canonicalize().with_context(|| format!("`{}` cannot be read", path.display()))?);
+                    }
+                    Source::Stdin => bail!("`--image -`: a picture is read many times; name a file"),
+                }
+            }
+            return Ok(Self { paths, _drawn: None });
+        }
+        let place = place.and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_owned);
+        let folder = tempfile::Builder::new().prefix("dermai-memcheck-").tempdir_in(place)?;
+        let mut drawn = Vec::new();
+        for (name, size) in Self::DRAWN {
+            let path = folder.path().join(name);
+            let named = || format!("`{}` cannot be written", path.display());
+            let mut out = BufWriter::new(File::create(&path).with_context(named)?);
+            write_drawn_photo(&mut out, size)?;
+            out.flush().with_context(named)?;
+            drawn.push(path);
+        }
+        let small = drawn.pop().context("two photos are drawn")?;
+        drawn.extend(std::iter::repeat_n(small, Self::SMALL));
+        Ok(Self { paths: drawn, _drawn: Some(folder) })
+    }
+}
+
+/// What each child does.
+fn work(args: &Args, budget: &Budget, model: &Prepared, pictures: &[PathBuf]) -> pipeline::Work {
+    let by_share = budget.cpus.map(|cpus| (cpus.ceil() as usize).max(1));
+    let threads = args.threads.map(usize::from).or(by_share).unwrap_or_else(|| granted(Path::new("/")).threads());
+    pipeline::Work {
+        model: model.place().to_owned(),
+        pictures: pictures.to_vec(),
+        gradcam: !args.no_gradcam,
+        layer: args.layer.clone(),
+        threads,
+        memory: budget.memory.0,
+        requests: args.requests.into(),
+        at_once: true,
+    }
+}
+
+/// How children are started: from the fresh copy, with everything named that the copy would not find.
+fn starter(place: Option<(TempDir, PathBuf)>, model: &Prepared, pictures: &Pictures) -> Result<(Start, BTreeSet<PathBuf>)> {
+    let runtime = find_runtime()?;
+    let program = match &place {
+        Some((_, copy)) => copy.clone(),
+        None => std::env::current_exe().context("this program's own file is unknown")?,
+    };
+    let mut own = BTreeSet::from([program.clone(), runtime.clone()]);
+    own.extend(model.files().map(Path::to_owned));
+    own.extend(pictures.paths.iter().cloned());
+    let start = move |work: &pipeline::Work| {
+        let _lives_as_long = &place;
+        let mut command = Command::new(&program);
+        command.arg(CHILD).arg(serde_json::to_string(work)?).env(RUNTIME_VARIABLE, &runtime);
+        Ok(command)
+    };
+    Ok((Box::new(start), own))
+}
+
+fn read_earlier(path: &Path) -> Result<memcheck::Earlier> {
+    let bytes = fs::read(path).with_context(|| format!("`--compare {}` cannot be read", path.display()))?;
+    view::read_earlier(&bytes).with_context(|| format!("`--compare {}`", path.display()))
+}
+
+impl From<Enforce> for Mechanism {
+    fn from(enforce: Enforce) -> Self {
+        match enforce {
+            Enforce::CgroupV2 => Self::CgroupV2,
+            Enforce::SystemdScope => Self::SystemdScope,
+            Enforce::CgroupV1 => Self::CgroupV1,
+            Enforce::Watchdog => Self::Watchdog,
+        }
+    }
+}

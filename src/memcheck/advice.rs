@@ -1,0 +1,80 @@
+//! What the measurements found, and what to do about the verdict.
+use super::pipeline::{DECODE, ENCODE, EXPLAIN, INFER, MODEL, REQUESTS, START, TWO};
+use super::{Cache, Checked, StagePeak};
+use crate::deploy::{Finding, Severity};
+use crate::memory::Ended;
+use crate::units::Bytes;
+
+/// What is wrong by the measurements, as the lint would say it.
+pub fn findings(checked: &Checked) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |rule, severity, path: &str, message: String, fix: &str| {
+        found.push(Finding { rule, severity, path: path.to_owned(), message, fix: fix.to_owned() });
+    };
+    if let Some(requests) = checked.requests.as_ref().filter(|requests| requests.leaks()) {
+        let growth = Bytes(requests.slope as u64);
+        let full = requests.until_full.map_or_else(String::new, |n| format!("; the budget is used up after about {n} more"));
+        let message = format!("memory grows by {growth} with each request{full}");
+        add("memory-grows", Severity::Error, REQUESTS, message, "find what each request leaves behind; until then restart the service before the budget is used up");
+    }
+    if let Some(cpu) = checked.cpu.as_ref().filter(|cpu| cpu.start > cpu.deadline) {
+        let message = format!("the process takes {:.1} s to start at {} CPU; a health check waits {} s", cpu.start.as_secs_f64(), cpu.share, cpu.deadline.as_secs());
+        add("slow-start", Severity::Error, START, message, "take a plan with more CPU");
+    }
+    if let Some(cpu) = checked.cpu.as_ref().filter(|cpu| cpu.start <= cpu.deadline && cpu.first_answer > cpu.deadline) {
+        let message = format!("the first answer takes {:.1} s at {} CPU", cpu.first_answer.as_secs_f64(), cpu.share);
+        add("slow-first-answer", Severity::Note, MODEL, message, "load the model before the first request, answer health checks without it, or take a plan with more CPU");
+    }
+    if checked.enforced.swap {
+        add("swap-possible", Severity::Warning, "", "this machine has swap, and it could not be kept out of the measurement".to_owned(), "turn swap off (`swapoff -a`) and measure again, or measure on a machine without it");
+    }
+    if checked.enforced.cache == Cache::Warm {
+        add("warm-cache", Severity::Warning, "", "some of the files were in the page cache and are charged to others: the peak is too low by as much".to_owned(), "let no other process use the model, the runtime or this program while it is measured");
+    }
+    if checked.enforced.estimated {
+        add("estimated", Severity::Note, "", "no cgroup could be used: peaks are estimated from /proc, and the budget was enforced by polling".to_owned(), "run it as root, in a container with a writable cgroup, or where systemd runs");
+    }
+    found
+}
+
+/// What takes most, and what to do.
+pub fn sentences(checked: &Checked) -> Vec<String> {
+    let verdict = &checked.verdict;
+    let mut all = Vec::new();
+    let outcome = &checked.outcome;
+    match outcome.ended {
+        Ended::OomKilled => all.push(format!("it was killed in stage `{}` under {}", outcome.stage, checked.budget.memory)),
+        Ended::TimedOut => all.push(format!("it told nothing for too long in stage `{}` and was ended", outcome.stage)),
+        Ended::Crashed(signal) => all.push(format!("it crashed in stage `{}` by signal {signal}", outcome.stage)),
+        Ended::Exited(code) if code != 0 => all.push(format!("it ended in stage `{}` with exit status {code}", outcome.stage)),
+        Ended::Exited(_) | Ended::Stopped => {}
+    }
+    if let Some(stage) = checked.stages.iter().max_by_key(|stage| stage.peak) {
+        all.push(largest(stage));
+    }
+    if !verdict.fits {
+        let enough = checked.options.iter().skip(1).find(|choice| choice.fits);
+        all.push(match enough {
+            Some(choice) => format!("{} would do: {} of memory{}", choice.name, choice.memory, price(choice.price)),
+            None => "no plan in the table has enough memory: the model has to become smaller".to_owned(),
+        });
+    }
+    all
+}
+
+fn price(price: Option<f64>) -> String {
+    price.map_or_else(String::new, |price| format!(", {price} USD a month"))
+}
+
+fn largest(stage: &StagePeak) -> String {
+    let what = match stage.name.as_str() {
+        MODEL => "creating the session: the weights are mapped from the file and copied into the runtime's own layout",
+        INFER | EXPLAIN => "the network's activations stand beside its weights",
+        DECODE => "the picture: `--max-pixels` and `--max-decode` bound it",
+        ENCODE => "painting the overlay: the photo's file and the PNG are in the page cache",
+        TWO => "two requests at once",
+        REQUESTS => "many requests, one after the other",
+        _ => "its largest stage",
+    };
+    format!("`{}` takes the most ({what}): {} anonymous, which stay, and {} of file pages, which the kernel can take back", stage.name, stage.anon, stage.file)
+}

@@ -1,0 +1,230 @@
+//! The whole check of a model: runs under the budget, one at the plan's CPU share, the floor, and what follows from them.
+use super::floor;
+use super::peaks::{Peaks, allowance};
+use super::pipeline::{DECODE, MODEL, START, Work};
+use super::rig::{Measured, Rig};
+use super::slope;
+use super::{Budget, Checked, Choice, CpuShare, Enforced, Subject, Timeline, Verdict, advice, checklist, options};
+use crate::deploy::{Finding, Plan, WebService};
+use crate::memory;
+use crate::model::Identity;
+use crate::units::{Bytes, Progress};
+use anyhow::Result;
+use std::time::Duration;
+
+/// What a health check waits at most (DESIGN.md, section 6: Render's).
+pub const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
+/// Requests at the CPU share: a tenth of a processor makes each of them long.
+const SLOW_REQUESTS: usize = 3;
+
+/// What is checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What each child does; its threads and requests are those of the run under the budget.
+    pub work: Work,
+    /// The name that the model was asked for by.
+    pub model: String,
+    /// What may be used.
+    pub budget: Budget,
+    /// The blueprint's service, where the budget comes from one.
+    pub service: Option<WebService>,
+    /// What the lint found in the blueprint.
+    pub findings: Vec<Finding>,
+    /// How often the first pass is measured; the highest counts.
+    pub runs: usize,
+    /// Whether the smallest limit is looked for.
+    pub floor: bool,
+    /// Whether options are measured instead of estimated.
+    pub measure_options: bool,
+}
+
+/// Checks a model.
+///
+/// # Errors
+/// When a run cannot be made at all; that it does not fit is a result.
+pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Result<Checked> {
+    let once = Work { requests: 0, at_once: false, ..config.work.clone() };
+    let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
+    let plans = options::plans(&config.budget, config.service.as_ref());
+    let measured_plans = if config.measure_options { plans.len() } else { 0 };
+    let share = config.budget.cpus;
+    let total = config.runs + usize::from(share.is_some()) + measured_plans + if config.floor { floor::STEPS } else { 0 };
+    progress.start("runs", total as u64);
+
+    // The first passes come first: the first of them finds which files there are, so that the long run is cold.
+    let mut peaks = Peaks::default();
+    let mut passes = Vec::new();
+    for _ in 1..config.runs.max(1) {
+        let pass = rig.run(&once, limit)?;
+        progress.step();
+        peaks.add(&pass.run);
+        let survived = pass.run.outcome.survived();
+        passes.push(pass);
+        if !survived {
+            break; // the long run will say where
+        }
+    }
+    let long = rig.run(&config.work, limit)?;
+    progress.step();
+    peaks.add(&long.run);
+    // What ran into the limit took what it got; what it wanted shows without the limit.
+    if long.run.limit_hits > 0 || !long.run.outcome.survived() {
+        let free = rig.run(&config.work, memory::Budget { memory: Some(machine_allows()), cpus: None })?;
+        peaks.add(&free.run);
+    }
+    let stages = peaks.stages();
+    let slow = share.map(|share| cpu_share(rig, config, share, &long)).transpose()?;
+    if share.is_some() {
+        progress.step();
+    }
+    let predicted = peaks.highest();
+    let floor = match config.floor && !long.run.estimated {
+        true => Some(floor::find(rig, &once, predicted.peak, progress)?),
+        false => None,
+    };
+    let budget = config.budget.clone();
+    let requests = long.run.stages.iter().find(|stage| stage.name == super::pipeline::REQUESTS);
+    let left = Bytes(budget.memory.0.saturating_sub(predicted.peak.0));
+    let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
+    let verdict = Verdict::of(&predicted, allowance(&long.run), &budget, &long.run.outcome);
+    let choices = choices(rig, config, &once, &plans, &verdict, &long, progress)?;
+    progress.finish();
+    let enforced = enforced(rig, &budget, &passes, &long, config.runs);
+    let mut checked = Checked {
+        subject: Subject::Model {
+            identity: long.identity.clone().or_else(|| identity(&passes)),
+            name: config.model.clone(),
+            gradcam: config.work.gradcam,
+            pictures: config.work.pictures.iter().map(|path| path.display().to_string()).collect(),
+        },
+        budget,
+        enforced,
+        outcome: long.run.outcome.clone(),
+        stages,
+        requests,
+        cpu: slow,
+        floor,
+        verdict,
+        options: choices,
+        findings: config.findings.clone(),
+        checklist: Vec::new(),
+        timeline: timeline(long),
+        comparison: None,
+    };
+    checked.findings.extend(advice::findings(&checked));
+    checked.verdict.advice = advice::sentences(&checked);
+    checked.checklist = checklist::points(&checked, config.service.as_ref());
+    Ok(checked)
+}
+
+fn identity(passes: &[Measured]) -> Option<Identity> {
+    passes.iter().find_map(|pass| pass.identity.clone())
+}
+
+/// Four fifths of what the machine has free: a run that is to show what it wants must not take the machine with it.
+pub fn machine_allows() -> Bytes {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    Bytes(system.available_memory() / 5 * 4)
+}
+
+/// How the runs were held to the budget.
+pub fn enforced(rig: &Rig, budget: &Budget, passes: &[Measured], long: &Measured, runs: usize) -> Enforced {
+    use super::Cache;
+    // The first pass may have been the one that found which files there are.
+    let all = || passes.iter().skip(1).chain([long]);
+    Enforced {
+        mechanism: rig.ladder.mechanism(),
+        limit: budget.memory,
+        swap: long.run.swap_possible,
+        cache: if all().all(|m| m.cache == Cache::Cold) { Cache::Cold } else { Cache::Warm },
+        shared: all().map(|m| m.shared).max().unwrap_or_default(),
+        estimated: long.run.estimated,
+        passed_over: rig.ladder.passed_over.clone(),
+        runs,
+    }
+}
+
+/// Memory over time in a run.
+pub fn timeline(measured: Measured) -> Timeline {
+    let stages = measured.run.stages.iter().map(|stage| (stage.name.clone(), stage.began)).collect();
+    Timeline { samples: measured.run.samples, stages }
+}
+
+/// Times at the plan's share of a processor: with the kernel's quota, or a whole processor's divided by it.
+fn cpu_share(rig: &mut Rig, config: &Config, share: f64, long: &Measured) -> Result<CpuShare> {
+    let work = Work { requests: SLOW_REQUESTS, at_once: false, ..config.work.clone() };
+    let enforced = rig.ladder.limits_cpu();
+    let slow;
+    let (run, factor) = if enforced {
+        slow = rig.run(&work, memory::Budget { memory: Some(config.budget.memory), cpus: Some(share) })?;
+        (&slow.run, 1.0)
+    } else {
+        (&long.run, (1.0 / share).max(1.0))
+    };
+    let times = Times::of(run);
+    Ok(CpuShare {
+        share,
+        enforced,
+        start: times.start.mul_f64(factor),
+        first_answer: times.first_answer.mul_f64(factor),
+        answer: times.answer.mul_f64(factor),
+        deadline: HEALTH_DEADLINE,
+    })
+}
+
+/// Times of a run.
+pub struct Times {
+    /// Until the process is there.
+    start: Duration,
+    /// Until the first answer.
+    pub first_answer: Duration,
+    /// Of a later answer.
+    answer: Duration,
+}
+
+impl Times {
+    /// Of a run that survived its first pass, as far as it came otherwise.
+    pub fn of(run: &memory::Run) -> Self {
+        let end = |name: &str| run.stages.iter().find(|stage| stage.name == name).map(|stage| stage.began + stage.elapsed);
+        let cleanup = run.stages.iter().find(|stage| stage.name == super::pipeline::CLEANUP);
+        let first_answer = cleanup.map(|stage| stage.began).or_else(|| end(MODEL)).or_else(|| end(DECODE));
+        let mut answers: Vec<Duration> =
+            run.stages.iter().flat_map(|stage| &stage.steps).map(|step| step.elapsed).collect();
+        answers.sort_unstable();
+        Self {
+            start: end(START).unwrap_or_default(),
+            first_answer: first_answer.unwrap_or_default(),
+            answer: answers.get(answers.len() / 2).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// The options, estimated from what was measured, or measured each.
+fn choices(
+    rig: &mut Rig,
+    config: &Config,
+    once: &Work,
+    plans: &[Plan],
+    verdict: &Verdict,
+    long: &Measured,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Choice>> {
+    let whole = Some(Times::of(&long.run).first_answer);
+    let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), verdict, whole)];
+    for plan in plans {
+        let mut choice = options::on_plan(plan, verdict, whole);
+        if config.measure_options {
+            let cpus = Some(plan.cpu).filter(|_| rig.ladder.limits_cpu());
+            let threads = plan.cpu.ceil() as usize;
+            let pass = rig.run(&Work { threads, ..once.clone() }, memory::Budget { memory: Some(plan.memory), cpus })?;
+            choice.peak = Bytes(pass.run.peak().0 + allowance(&pass.run).0);
+            choice.fits = pass.run.outcome.survived() && choice.peak <= plan.memory;
+            choice.first_answer = cpus.map(|_| Times::of(&pass.run).first_answer).or(choice.first_answer);
+            choice.measured = true;
+            progress.step();
+        }
+        choices.push(choice);
+    }
+    Ok(choices)
+}

@@ -1,0 +1,108 @@
+//! Any program under the budget, with its whole process tree: what a team runs today.
+use super::check::{enforced, machine_allows, timeline};
+use super::drive::{Drive, drive};
+use super::peaks::{Peaks, allowance};
+use super::rig::{Measured, Rig};
+use super::{Budget, Checked, Subject, Verdict, advice, checklist, options, slope};
+use crate::deploy::{Finding, WebService};
+use crate::memory::{self, Event, Heard};
+use crate::units::{Bytes, Progress};
+use anyhow::{Result, ensure};
+use std::process::Command;
+use std::sync::mpsc::Sender;
+
+/// The stage from the start on, unless the program's output begins another one.
+pub const RUN: &str = "run";
+/// From the start until the endpoint answers.
+pub const LISTEN: &str = "start until it answers";
+
+/// What is run.
+pub struct Config {
+    /// The program and its arguments.
+    pub line: Vec<String>,
+    /// A stage of this name begins with the first line of its output that holds this text.
+    pub stages: Vec<(String, String)>,
+    /// How it is driven over HTTP, if it is a server.
+    pub drive: Option<Drive>,
+    /// What may be used.
+    pub budget: Budget,
+    /// The blueprint's service, where the budget comes from one.
+    pub service: Option<WebService>,
+    /// What the lint found in the blueprint.
+    pub findings: Vec<Finding>,
+}
+
+/// Runs a program under the budget; `pass_on` gets what it writes. One that runs into the limit is run once more without it, to see what it wants.
+pub fn check(rig: &mut Rig, config: &Config, pass_on: &mut dyn FnMut(&str), progress: &mut dyn Progress) -> Result<Checked> {
+    progress.start("runs", 1);
+    let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
+    let first = run(rig, config, limit, pass_on)?;
+    progress.step();
+    let mut peaks = Peaks::default();
+    peaks.add(&first.run);
+    if first.run.limit_hits > 0 || first.run.outcome.ended == memory::Ended::OomKilled {
+        let free = run(rig, config, memory::Budget { memory: Some(machine_allows()), cpus: None }, pass_on)?;
+        peaks.add(&free.run);
+    }
+    progress.finish();
+    let predicted = peaks.highest();
+    // Files that it had mapped and that others had in the cache are charged to those; on a host of its own it pays for them.
+    let uncounted = if first.run.estimated { Bytes(0) } else { uncounted(&peaks) };
+    let spare = Bytes(allowance(&first.run).0 + uncounted.0);
+    let verdict = Verdict::of(&predicted, spare, &config.budget, &first.run.outcome);
+    let left = Bytes(config.budget.memory.0.saturating_sub(verdict.peak.0));
+    let requests = first.run.stages.iter().find(|stage| stage.name == super::pipeline::REQUESTS);
+    let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
+    let plans = options::plans(&config.budget, config.service.as_ref());
+    let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), &verdict, None)];
+    choices.extend(plans.iter().map(|plan| options::on_plan(plan, &verdict, None)));
+    let enforced = enforced(rig, &config.budget, &[], &first, 1);
+    let mut checked = Checked {
+        subject: Subject::Command { line: config.line.join(" ") },
+        budget: config.budget.clone(),
+        enforced,
+        outcome: first.run.outcome.clone(),
+        stages: peaks.stages(),
+        requests,
+        cpu: None,
+        floor: None,
+        verdict,
+        options: choices,
+        findings: config.findings.clone(),
+        checklist: Vec::new(),
+        timeline: timeline(first),
+        comparison: None,
+    };
+    checked.findings.extend(advice::findings(&checked));
+    checked.verdict.advice = advice::sentences(&checked);
+    checked.checklist = checklist::points(&checked, config.service.as_ref());
+    Ok(checked)
+}
+
+/// Resident file pages beyond the page cache that was charged, at most over the stages.
+fn uncounted(peaks: &Peaks) -> Bytes {
+    let beyond = |stage: &super::StagePeak| {
+        let resident_file = stage.resident.0.saturating_sub(stage.anon.0);
+        resident_file.saturating_sub(stage.file.0)
+    };
+    Bytes(peaks.stages().iter().map(beyond).max().unwrap_or_default())
+}
+
+fn run(rig: &mut Rig, config: &Config, budget: memory::Budget, pass_on: &mut dyn FnMut(&str)) -> Result<Measured> {
+    ensure!(!config.line.is_empty(), "no command is named behind `--`");
+    let mut command = Command::new(&config.line[0]);
+    command.args(&config.line[1..]);
+    let mut waiting: Vec<_> = config.stages.iter().collect();
+    let mut hear = |event: &Event| {
+        let (Event::Out(line) | Event::Error(line)) = event else { return Heard::Nothing };
+        pass_on(line);
+        match waiting.iter().position(|(_, text)| line.contains(text.as_str())) {
+            Some(at) => Heard::Stage(waiting.remove(at).0.clone()),
+            None => Heard::Nothing,
+        }
+    };
+    let first_stage = if config.drive.is_some() { LISTEN } else { RUN };
+    let cancelled = rig.cancelled.clone();
+    let driver = config.drive.clone().map(|plan| move |tell: Sender<Event>| drive(&plan, &tell, &cancelled));
+    rig.measure(command, budget, first_stage, false, driver, &mut hear)
+}

@@ -1,0 +1,122 @@
+//! Drives a server over HTTP while it is measured: waits until it answers, then sends pictures to its endpoint.
+use super::pipeline::{REQUESTS, TWO};
+use crate::memory::Event;
+use anyhow::{Context, Result, bail, ensure};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+use ureq::http::Uri;
+
+/// Between two attempts to connect to a server that is starting.
+const AGAIN: Duration = Duration::from_millis(20);
+/// A request that takes longer is a failed one.
+const LONGEST: Duration = Duration::from_mins(1);
+/// Marks the parts of a form; no picture holds it.
+const BOUNDARY: &str = "dermai-memcheck-7d1f3c5a9b2e4068";
+
+/// How a server is driven.
+#[derive(Clone, Debug)]
+pub struct Drive {
+    /// Its endpoint, `http://` only.
+    pub url: String,
+    /// Pictures that are sent in turn, with their names.
+    pub pictures: Vec<(String, Vec<u8>)>,
+    /// The form field that takes the picture; none: the picture is the body.
+    pub field: Option<String>,
+    /// Requests, one after the other; then two at once.
+    pub requests: usize,
+}
+
+impl Drive {
+    /// The host and port of the endpoint.
+    ///
+    /// # Errors
+    /// When the URL is not a plain `http://` one.
+    pub fn address(&self) -> Result<(String, u16)> {
+        let uri: Uri = self.url.parse().with_context(|| format!("`--http {}` is not a URL", self.url))?;
+        ensure!(
+            uri.scheme_str() == Some("http"),
+            "`--http {}`: only `http://` is spoken, such as `http://127.0.0.1:10000/predict`",
+            self.url
+        );
+        let host = uri.host().with_context(|| format!("`--http {}` names no host", self.url))?;
+        Ok((host.trim_matches(['[', ']']).to_owned(), uri.port_u16().unwrap_or(80)))
+    }
+}
+
+/// Drives the server, and tells its stages and steps; at the end the server is to be stopped. A failed request is told as a line of error
+/// output and ends the drive.
+pub fn drive(plan: &Drive, tell: &Sender<Event>, cancelled: &AtomicBool) {
+    // When nobody listens the server has ended, and how is seen elsewhere.
+    let told = |event: Event| tell.send(event).is_ok();
+    if let Err(error) = talk(plan, &told, cancelled) {
+        told(Event::Error(format!("error: {error:#}")));
+    }
+    told(Event::Stop);
+}
+
+fn talk(plan: &Drive, told: &dyn Fn(Event) -> bool, cancelled: &AtomicBool) -> Result<()> {
+    let (host, port) = plan.address()?;
+    while !listens(&host, port) {
+        // A server that never listens is ended by the patience of who watches it.
+        if cancelled.load(Ordering::Relaxed) || !told(Event::Out(String::new())) {
+            return Ok(());
+        }
+        thread::sleep(AGAIN);
+    }
+    let agent = agent();
+    told(Event::Stage(REQUESTS.to_owned()));
+    for picture in plan.pictures.iter().cycle().take(plan.requests) {
+        send(&agent, plan, picture)?;
+        if !told(Event::Step) {
+            return Ok(());
+        }
+    }
+    told(Event::Stage(TWO.to_owned()));
+    thread::scope(|scope| {
+        let one = || plan.pictures.first().map_or(Ok(()), |picture| send(&agent, plan, picture));
+        let other = scope.spawn(one);
+        let own = one();
+        other.join().map_err(|_| anyhow::anyhow!("a request panicked"))?.and(own)
+    })
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().timeout_global(Some(LONGEST)).http_status_as_error(false).build().into()
+}
+
+fn listens(host: &str, port: u16) -> bool {
+    let mut addresses = (host, port).to_socket_addrs().into_iter().flatten();
+    addresses.any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
+}
+
+fn send(agent: &ureq::Agent, plan: &Drive, (name, picture): &(String, Vec<u8>)) -> Result<()> {
+    let kind = format!("image/{}", if name.ends_with(".png") { "png" } else { "jpeg" });
+    let (kind, body) = match &plan.field {
+        None => (kind, picture.clone()),
+        Some(field) => (format!("multipart/form-data; boundary={BOUNDARY}"), form(field, name, &kind, picture)),
+    };
+    let response = agent.post(&plan.url).content_type(kind).send(&body);
+    let mut response = response.with_context(|| format!("`{}` does not answer", plan.url))?;
+    let status = response.status();
+    let body = response.body_mut().read_to_vec().with_context(|| format!("`{}` does not end its answer", plan.url))?;
+    if !status.is_success() {
+        let text = String::from_utf8_lossy(&body);
+        let first: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
+        bail!("`{}` answers {status}: {first}", plan.url);
+    }
+    Ok(())
+}
+
+/// A form with one file (RFC 7578).
+fn form(field: &str, name: &str, kind: &str, picture: &[u8]) -> Vec<u8> {
+    let plain = |text: &str| text.replace(['"', '\r', '\n'], "_");
+    let head = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: {kind}\r\n\r\n",
+        plain(field),
+        plain(name)
+    );
+    [head.as_bytes(), picture, format!("\r\n--{BOUNDARY}--\r\n").as_bytes()].concat()
+}

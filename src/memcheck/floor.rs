@@ -1,0 +1,55 @@
+//! The smallest limit that the pipeline survives, and how slow it is above it: file pages can be reclaimed, so it lies below the peak.
+use super::Floor;
+use super::check::Times;
+use super::pipeline::Work;
+use super::rig::Rig;
+use crate::memory::Budget;
+use crate::units::{Bytes, Progress};
+use anyhow::{Result, ensure};
+use std::time::Duration;
+
+/// Runs that a search takes, about: for the progress bar.
+pub const STEPS: usize = 18;
+/// Above the floor by so many MB the time is measured: the zone of thrash is narrow.
+const CURVE: [u64; 9] = [0, 1, 2, 4, 8, 16, 32, 64, 128];
+/// Just above the edge a run reads its file pages again and again.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Bisects the limit to 1 MB between nothing and `peak`.
+///
+/// # Errors
+/// When even `peak` is not survived.
+pub fn find(rig: &mut Rig, work: &Work, peak: Bytes, progress: &mut dyn Progress) -> Result<Floor> {
+    let usual = std::mem::replace(&mut rig.patience, PATIENCE);
+    let found = search(rig, work, peak, progress);
+    rig.patience = usual;
+    found
+}
+
+fn search(rig: &mut Rig, work: &Work, peak: Bytes, progress: &mut dyn Progress) -> Result<Floor> {
+    let mut time = |limit: u64| {
+        let budget = Budget { memory: Some(Bytes::mb(limit)), cpus: None };
+        let run = rig.run(work, budget)?.run;
+        progress.step();
+        anyhow::Ok(run.outcome.survived().then(|| Times::of(&run).first_answer))
+    };
+    // Twice the peak is survived unless something is wrong; the peak itself may lack what the kernel charges in batches.
+    let (mut dies, mut lives) = (0, peak.0.div_ceil(1 << 20) + 1);
+    let mut known = vec![(lives, time(lives)?)];
+    ensure!(known[0].1.is_some(), "the pipeline does not survive a limit of {}, its own peak", Bytes::mb(lives));
+    while lives - dies > 1 {
+        let middle = lives.midpoint(dies);
+        let taken = time(middle)?;
+        known.push((middle, taken));
+        if taken.is_some() { lives = middle } else { dies = middle }
+    }
+    for above in CURVE {
+        let limit = lives + above;
+        if Bytes::mb(limit) < peak && known.iter().all(|(at, _)| *at != limit) {
+            known.push((limit, time(limit)?));
+        }
+    }
+    known.retain(|(limit, _)| *limit + 1 >= lives);
+    known.sort_by_key(|(limit, _)| *limit);
+    Ok(Floor { bytes: Bytes::mb(lives), curve: known.into_iter().map(|(limit, time)| (Bytes::mb(limit), time)).collect() })
+}

@@ -1,0 +1,97 @@
+//! Peaks of stages over several runs, and what has to be added to them.
+use super::StagePeak;
+use crate::memory::Run;
+use crate::units::Bytes;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// What runs have shown of each stage.
+#[derive(Debug, Default)]
+pub struct Peaks {
+    stages: Vec<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    highest: StagePeak,
+    lowest: Bytes,
+    times: Vec<Duration>,
+}
+
+impl Peaks {
+    /// Adds a run. Stages stay in the order of the longest run.
+    pub fn add(&mut self, run: &Run) {
+        for (at, stage) in run.stages.iter().enumerate() {
+            let position = self.stages.iter().position(|seen| seen.highest.name == stage.name);
+            let fresh = || Seen {
+                highest: StagePeak {
+                    name: stage.name.clone(),
+                    peak: Bytes(0),
+                    anon: Bytes(0),
+                    file: Bytes(0),
+                    resident: Bytes(0),
+                    elapsed: Duration::ZERO,
+                    spread: Bytes(0),
+                },
+                lowest: Bytes(u64::MAX),
+                times: Vec::new(),
+            };
+            let position = position.unwrap_or_else(|| {
+                let position = at.min(self.stages.len());
+                self.stages.insert(position, fresh());
+                position
+            });
+            let seen = &mut self.stages[position];
+            let highest = &mut seen.highest;
+            // The parts are those of the run with the highest peak.
+            if stage.peak >= highest.peak {
+                (highest.peak, highest.anon, highest.file) = (stage.peak, stage.anon, stage.file);
+            }
+            highest.resident = highest.resident.max(stage.resident);
+            // A stage in which a run ended early is no low peak.
+            if run.outcome.survived() {
+                seen.lowest = seen.lowest.min(stage.peak);
+            }
+            seen.times.push(stage.elapsed);
+        }
+    }
+
+    /// Each stage's highest.
+    pub fn stages(&self) -> Vec<StagePeak> {
+        let finished = |seen: &Seen| {
+            let mut times = seen.times.clone();
+            times.sort_unstable();
+            let spread = Bytes(seen.highest.peak.0.saturating_sub(seen.lowest.0));
+            StagePeak { elapsed: times[times.len() / 2], spread, ..seen.highest.clone() }
+        };
+        self.stages.iter().map(finished).collect()
+    }
+
+    /// The stage with the highest peak; the first of equal ones.
+    pub fn highest(&self) -> StagePeak {
+        let stages = self.stages();
+        let highest = stages.iter().map(|stage| stage.peak).max();
+        stages.into_iter().find(|stage| Some(stage.peak) == highest).unwrap_or(StagePeak {
+            name: String::new(),
+            peak: Bytes(0),
+            anon: Bytes(0),
+            file: Bytes(0),
+            resident: Bytes(0),
+            elapsed: Duration::ZERO,
+            spread: Bytes(0),
+        })
+    }
+}
+
+/// What a run may be charged beyond what others were: the kernel charges in batches of 64 pages for each processor (`MEMCG_CHARGE_BATCH`,
+/// mm/memcontrol.c), and which processors a run touches is chance. Of an estimate, a fiftieth.
+pub fn allowance(run: &Run) -> Bytes {
+    if run.estimated {
+        return Bytes(run.peak().0 / 50);
+    }
+    let processors = available_parallelism().map_or(1, usize::from).min(MOST_PROCESSORS);
+    Bytes(processors as u64 * (64 << 12))
+}
+
+/// The pipeline's threads run on no more processors than this at a time.
+const MOST_PROCESSORS: usize = 8;

@@ -1,0 +1,143 @@
+//! Where runs are measured: the ladder, a fresh copy of the program, and the files that have to leave the page cache before each run.
+use super::Cache;
+use super::pipeline::{START, Work};
+use super::protocol;
+use crate::memory::{self, Budget, Event, Heard, Ladder, Plan, Run, evict, resident};
+use crate::model::Identity;
+use crate::units::Bytes;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How a measured child is started.
+pub type Start = Box<dyn Fn(&Work) -> Result<Command>>;
+
+/// What every run needs.
+pub struct Rig {
+    /// How budgets are enforced.
+    pub ladder: Ladder,
+    /// The child hangs when it has told nothing for so long.
+    pub patience: Duration,
+    /// Set by a signal: the run is given up.
+    pub cancelled: Arc<AtomicBool>,
+    start: Start,
+    /// Files that belong to what is measured.
+    own: BTreeSet<PathBuf>,
+    /// Files that a child was seen to map besides.
+    found: BTreeSet<PathBuf>,
+}
+
+/// A run and what it told.
+pub struct Measured {
+    /// Its memory, stage by stage.
+    pub run: Run,
+    /// The model that answered.
+    pub identity: Option<Identity>,
+    /// State of the page cache at its start.
+    pub cache: Cache,
+    /// Pages of files that other processes had mapped when it began: charged to them.
+    pub shared: Bytes,
+    /// The last line of its error output.
+    pub said: Option<String>,
+}
+
+impl Rig {
+    /// A rig for children that `start` makes out of a work; `own` are the files that they read.
+    pub fn new(ladder: Ladder, start: Start, own: BTreeSet<PathBuf>, patience: Duration) -> Self {
+        Self { ladder, patience, cancelled: Arc::default(), start, own, found: BTreeSet::new() }
+    }
+
+    /// Runs the work under a budget, from a cold cache.
+    ///
+    /// # Errors
+    /// When the child cannot be started or says itself that it failed; being killed is part of the run.
+    pub fn run(&mut self, work: &Work, budget: Budget) -> Result<Measured> {
+        let command = (self.start)(work)?;
+        let measured = self.measure(command, budget, START, true, None::<fn(Sender<Event>)>, &mut |event| match event {
+            Event::Out(line) => protocol::heard(line),
+            _ => Heard::Nothing,
+        })?;
+        if let (memory::Ended::Exited(code @ 1..), Some(said)) = (measured.run.outcome.ended, &measured.said) {
+            let said = said.strip_prefix("error: ").unwrap_or(said);
+            bail!("stage `{}` failed (exit status {code}): {said}", measured.run.outcome.stage);
+        }
+        Ok(measured)
+    }
+
+    /// Runs any command under a budget, from a cache as cold as it can be made. `drive` works on it from outside.
+    pub fn measure<D>(
+        &mut self,
+        command: Command,
+        budget: Budget,
+        first_stage: &'static str,
+        acknowledged: bool,
+        drive: Option<D>,
+        hear: &mut dyn FnMut(&Event) -> Heard,
+    ) -> Result<Measured>
+    where
+        D: FnOnce(Sender<Event>) + Send + 'static,
+    {
+        let (cache, shared) = self.chill();
+        let plan = Plan {
+            ladder: &self.ladder,
+            budget,
+            acknowledged,
+            patience: self.patience,
+            first_stage,
+            files: &self.own,
+            cancelled: &self.cancelled,
+        };
+        let (mut identity, mut said) = (None, None);
+        let mut listen = |event: &Event| {
+            match event {
+                Event::Out(line) => {
+                    let told = protocol::note(line).and_then(|note| serde_json::from_str(note).ok());
+                    identity = told.or(identity.take());
+                }
+                Event::Error(line) if !line.trim().is_empty() => said = Some(line.clone()),
+                _ => {}
+            }
+            hear(event)
+        };
+        let run = memory::run(&plan, command, &mut listen, drive)?;
+        self.found.extend(run.mapped.iter().filter(|path| !self.own.contains(*path)).cloned());
+        Ok(Measured { run, identity, cache, shared, said })
+    }
+
+    /// Drops the files' pages from the cache. A file of our own that stays makes it a warm one; what others have mapped is counted.
+    fn chill(&self) -> (Cache, Bytes) {
+        let left = |path: &PathBuf| evict(path).and_then(|()| resident(path)).unwrap_or_default().0;
+        let own: u64 = self.own.iter().map(left).sum();
+        let shared = self.found.iter().map(left).sum();
+        (if own == 0 { Cache::Cold } else { Cache::Warm }, Bytes(shared))
+    }
+}
+
+/// A copy of this program that no other process has mapped, so that its pages can be cold; it goes with the folder.
+///
+/// Beside the program, or in the temporary folder: the first place that can be written and whose files leave the page cache (those of a file
+/// system in memory do not). None where there is no such place: the program itself has to do, and the cache is warm.
+pub fn fresh_copy() -> Result<Option<(TempDir, PathBuf)>> {
+    let program = env::current_exe().context("this program's own file is unknown")?;
+    let places = [program.parent().map(Path::to_owned), Some(env::temp_dir())];
+    for place in places.into_iter().flatten() {
+        let Ok(folder) = tempfile::Builder::new().prefix("dermai-memcheck-").tempdir_in(&place) else { continue };
+        let copy = folder.path().join("dermai");
+        if fs::copy(&program, &copy).is_err() {
+            continue;
+        }
+        let is_cold = evict(&copy).and_then(|()| resident(&copy)).is_ok_and(|left| left.0 == 0);
+        if is_cold || cfg!(not(target_os = "linux")) {
+            return Ok(Some((folder, copy)));
+        }
+    }
+    Ok(None)
+}
