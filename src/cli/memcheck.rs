@@ -1,7 +1,6 @@
 //! `dermai memcheck`: whether a deployment fits its memory, before it is deployed.
-use super::output::Target;
 use super::{ExitStatus, say};
-use crate::deploy::{Blueprint, Finding, PRICES_AS_OF, WebService, lint};
+use crate::deploy::{Blueprint, Finding, WebService, lint};
 use crate::input::{Source, expand, write_drawn_photo};
 use crate::memory::{Ladder, Mechanism, granted};
 use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, Start, command, pipeline};
@@ -60,6 +59,9 @@ pub struct Args {
     /// Requests after the first pass, for what each leaves behind.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     requests: u16,
+    /// Leave out the stage with two requests at once.
+    #[arg(long)]
+    one_at_a_time: bool,
     /// How often the first pass is measured; the highest counts.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     runs: u16,
@@ -398,7 +400,7 @@ fn work(args: &Args, budget: &Budget, model: &Prepared, pictures: &[PathBuf]) ->
         threads,
         memory: budget.memory.0,
         requests: args.requests.into(),
-        at_once: true,
+        at_once: !args.one_at_a_time,
     }
 }
 

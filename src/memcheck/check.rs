@@ -123,9 +123,7 @@ fn identity(passes: &[Measured]) -> Option<Identity> {
 
 /// Four fifths of what the machine has free: a run that is to show what it wants must not take the machine with it.
 pub fn machine_allows() -> Bytes {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    Bytes(system.available_memory() / 5 * 4)
+    Bytes(memory::available().0 / 5 * 4)
 }
 
 /// How the runs were held to the budget.

@@ -4,6 +4,7 @@
 mod cache;
 mod grant;
 mod group;
+mod host;
 mod ladder;
 mod malloc;
 mod membership;
@@ -14,6 +15,7 @@ mod sweep;
 pub use cache::{evict, resident};
 pub use grant::{Grant, granted};
 pub use group::{Budget, Charged};
+pub use host::available;
 pub use ladder::{Ladder, Mechanism};
 pub use malloc::{Phase, tune_malloc};
 pub use sandbox::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step, run};

@@ -82,6 +82,19 @@ impl Meter {
 
     /// Anonymous memory, file pages and page tables, as the kernel would charge them to a cgroup of the child's own.
     fn estimate(&mut self) -> Charged {
+        #[cfg(not(target_os = "linux"))]
+        {
+            let total = crate::memory::host::resident_tree(self.pid).unwrap_or_default();
+            self.watch.charged = self.watch.charged.max(total);
+            self.watch.resident = self.watch.resident.max(total);
+            return Charged { total, anon: total, ..Charged::default() };
+        }
+        #[cfg(target_os = "linux")]
+        self.estimate_from_proc()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn estimate_from_proc(&mut self) -> Charged {
         let tree = process::tree(&self.root, self.pid);
         let (mut anon, mut file, mut kernel) = (0, 0, 0);
         for (at, &pid) in tree.iter().enumerate() {
