@@ -1,5 +1,6 @@
 //! The integration tests, one crate: behaviour against references, real files and real processes.
 #![allow(missing_docs, clippy::unwrap_used)] // a panic here is the report
+mod blueprints;
 mod bundles;
 mod cam_methods;
 mod cards;

@@ -1,27 +1,15 @@
-//! What a host grants and asks for: placeholder until the branch with it is merged.
-use serde::Serialize;
+//! Render's `render.yaml`: what it says, what a plan grants, and a lint with a source for every rule.
+mod blueprint;
+mod lint;
+mod node;
+mod plan;
+mod schema;
+mod service;
+mod web;
 
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
-pub enum Severity {
-    Error,
-    Warning,
-    Note,
-}
-
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Its stable id.
-    pub rule: &'static str,
-    /// How much it matters.
-    pub severity: Severity,
-    /// Where: a path into the blueprint, or empty.
-    pub path: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub fix: String,
-}
+pub use blueprint::{Blueprint, Resource};
+pub use lint::{Finding, RULES, Rule, Severity, lint};
+pub use node::Node;
+pub use plan::{DATABASE_PLANS, KEY_VALUE_PLANS, LEGACY_DATABASE_PLANS, PRICES_AS_OF, Plan};
+pub use service::{EnvVar, Kind, Service};
+pub use web::{DEFAULT_PORT, DEFAULT_SHUTDOWN_DELAY, WebService};

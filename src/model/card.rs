@@ -1,6 +1,7 @@
-//! The model card, `model.yaml`: how pictures go in and what comes out. The only place that names `serde_yaml`, which is archived upstream.
+//! The model card, `model.yaml`: how pictures go in and what comes out.
 use super::known_keys;
 use crate::input::{Preprocessing, sha256_of};
+use crate::yaml::{self, Value};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use std::fs;
@@ -195,11 +196,11 @@ fn parse_file(path: &Path) -> Result<Written> {
 }
 
 fn parse(text: &str) -> Result<Card> {
-    let value: serde_yaml::Value = serde_yaml::from_str(text).context("the card is not valid YAML")?;
+    let value = yaml::parse(text).context("the card is not valid YAML")?;
     match &value["card"] {
-        serde_yaml::Value::Number(n) if n.as_u64() == Some(VERSION.into()) => {}
-        serde_yaml::Value::Null => bail!("`card` is missing: the first line of a card is `card: {VERSION}`"),
-        other => bail!("`card` is `{}`; this version of dermai reads `{VERSION}`", plain(other)),
+        Value::Number(n) if n.as_u64() == Some(VERSION.into()) => {}
+        Value::Null => bail!("`card` is missing: the first line of a card is `card: {VERSION}`"),
+        other => bail!("`card` is `{}`; this version of dermai reads `{VERSION}`", yaml::show(other)),
     }
     let json = serde_json::to_value(&value).context("the card has keys that are not text")?;
     known_keys::check(&json)?;
@@ -207,10 +208,6 @@ fn parse(text: &str) -> Result<Card> {
         serde_path_to_error::deserialize(value).map_err(|error| anyhow!("`{}`: {}", error.path(), error.inner()))?;
     check_values(&card)?;
     Ok(card)
-}
-
-fn plain(value: &serde_yaml::Value) -> String {
-    serde_yaml::to_string(value).unwrap_or_default().trim().to_owned()
 }
 
 /// What no type says: ranges.

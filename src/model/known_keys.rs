@@ -1,4 +1,5 @@
 //! Unknown keys of a card: an error with the nearest known key, because a misspelt `threshold` must not be ignored.
+use crate::yaml;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
@@ -30,14 +31,12 @@ fn walk(value: &Value, place: &str, pattern: &str) -> Result<()> {
             for (key, inner) in map {
                 let join = |before: &str| if before.is_empty() { key.clone() } else { format!("{before}.{key}") };
                 if !known.contains(&key.as_str()) {
-                    let nearest = known
-                        .iter()
-                        .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-                    bail!(
-                        "`{}` is not a key of a card; did you mean `{}`?",
-                        join(place),
-                        nearest.copied().unwrap_or_default()
-                    );
+                    match yaml::nearest(key, known.iter().copied()) {
+                        Some(nearest) => bail!("`{}` is not a key of a card; did you mean `{nearest}`?", join(place)),
+                        None => {
+                            bail!("`{}` is not a key of a card; those there are `{}`", join(place), known.join("`, `"))
+                        }
+                    }
                 }
                 walk(inner, &join(place), &join(pattern))?;
             }
