@@ -2,8 +2,8 @@
 use super::{ExitStatus, say};
 use crate::deploy::{Blueprint, Finding, WebService, lint};
 use crate::input::{Source, expand, write_drawn_photo};
-use crate::memory::{Ladder, Mechanism, granted};
 use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, Start, command, pipeline};
+use crate::memory::{Ladder, Mechanism, granted};
 use crate::model::{Prepared, RUNTIME_VARIABLE, find_runtime};
 use crate::report::Terminal;
 use crate::report::memcheck as view;
@@ -214,6 +214,7 @@ pub fn run(args: Args, quiet: bool) -> Result<ExitStatus> {
         let config = memcheck::Config {
             work,
             model,
+            pictures: pictures.names.clone(),
             budget: allowed.budget,
             service: allowed.service,
             findings: allowed.findings,
@@ -327,8 +328,17 @@ impl Allowed {
             (None, Some(bytes)) => (bytes, "the cgroup that this runs in".to_owned()),
             (None, None) => (super::common::USUAL_BUDGET, "Render's smallest plans".to_owned()),
         };
-        ensure!(memory >= Bytes::mb(1), "`--budget {memory}` is too little for any process; did you mean `{}MB`?", memory.0);
-        Ok(Self { budget: Budget { memory, cpus: args.cpu, source }, blueprint: None, service: None, findings: Vec::new() })
+        ensure!(
+            memory >= Bytes::mb(1),
+            "`--budget {memory}` is too little for any process; did you mean `{}MB`?",
+            memory.0
+        );
+        Ok(Self {
+            budget: Budget { memory, cpus: args.cpu, source },
+            blueprint: None,
+            service: None,
+            findings: Vec::new(),
+        })
     }
 
     fn by_blueprint(path: &Path, args: &Args) -> Result<Self> {
@@ -348,6 +358,7 @@ impl Allowed {
 /// Pictures to be read; drawn ones go with their folder.
 struct Pictures {
     paths: Vec<PathBuf>,
+    names: Vec<String>,
     _drawn: Option<TempDir>,
 }
 
@@ -364,12 +375,14 @@ impl Pictures {
             for source in expand(named)? {
                 match source {
                     Source::Path(path) => {
-                        paths.push(path.canonicalize().with_context(|| format!("`{}` cannot be read", path.display()))?);
+                        paths
+                            .push(path.canonicalize().with_context(|| format!("`{}` cannot be read", path.display()))?);
                     }
                     Source::Stdin => bail!("`--image -`: a picture is read many times; name a file"),
                 }
             }
-            return Ok(Self { paths, _drawn: None });
+            let names = paths.iter().map(|path| path.display().to_string()).collect();
+            return Ok(Self { paths, names, _drawn: None });
         }
         let place = place.and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_owned);
         let folder = tempfile::Builder::new().prefix("dermai-memcheck-").tempdir_in(place)?;
@@ -384,7 +397,8 @@ impl Pictures {
         }
         let small = drawn.pop().context("two photos are drawn")?;
         drawn.extend(std::iter::repeat_n(small, Self::SMALL));
-        Ok(Self { paths: drawn, _drawn: Some(folder) })
+        let names = Self::DRAWN.iter().map(|(_, size)| format!("a drawn photo, {size}")).collect();
+        Ok(Self { paths: drawn, names, _drawn: Some(folder) })
     }
 }
 
@@ -405,7 +419,11 @@ fn work(args: &Args, budget: &Budget, model: &Prepared, pictures: &[PathBuf]) ->
 }
 
 /// How children are started: from the fresh copy, with everything named that the copy would not find.
-fn starter(place: Option<(TempDir, PathBuf)>, model: &Prepared, pictures: &Pictures) -> Result<(Start, BTreeSet<PathBuf>)> {
+fn starter(
+    place: Option<(TempDir, PathBuf)>,
+    model: &Prepared,
+    pictures: &Pictures,
+) -> Result<(Start, BTreeSet<PathBuf>)> {
     let runtime = find_runtime()?;
     let program = match &place {
         Some((_, copy)) => copy.clone(),

@@ -50,7 +50,8 @@ mod tests {
         let mut bytes = Vec::new();
         write_drawn_photo(&mut bytes, size).unwrap();
         let limits = Limits::within(Bytes::mb(512));
-        let mut rows = UprightRows::open(Stream::Memory(std::io::Cursor::new(bytes)), &limits, UprightRows::BUFFER).unwrap();
+        let mut rows =
+            UprightRows::open(Stream::Memory(std::io::Cursor::new(bytes)), &limits, UprightRows::BUFFER).unwrap();
         assert_eq!(rows.size(), size);
         let mut row = vec![0; 1200];
         let mut brightness = Vec::new();

@@ -13,26 +13,64 @@ pub fn findings(checked: &Checked) -> Vec<Finding> {
     };
     if let Some(requests) = checked.requests.as_ref().filter(|requests| requests.leaks()) {
         let growth = Bytes(requests.slope as u64);
-        let full = requests.until_full.map_or_else(String::new, |n| format!("; the budget is used up after about {n} more"));
+        let full =
+            requests.until_full.map_or_else(String::new, |n| format!("; the budget is used up after about {n} more"));
         let message = format!("memory grows by {growth} with each request{full}");
-        add("memory-grows", Severity::Error, REQUESTS, message, "find what each request leaves behind; until then restart the service before the budget is used up");
+        add(
+            "memory-grows",
+            Severity::Error,
+            REQUESTS,
+            message,
+            "find what each request leaves behind; until then restart the service before the budget is used up",
+        );
     }
     if let Some(cpu) = checked.cpu.as_ref().filter(|cpu| cpu.start > cpu.deadline) {
-        let message = format!("the process takes {:.1} s to start at {} CPU; a health check waits {} s", cpu.start.as_secs_f64(), cpu.share, cpu.deadline.as_secs());
+        let message = format!(
+            "the process takes {:.1} s to start at {} CPU; a health check waits {} s",
+            cpu.start.as_secs_f64(),
+            cpu.share,
+            cpu.deadline.as_secs()
+        );
         add("slow-start", Severity::Error, START, message, "take a plan with more CPU");
     }
     if let Some(cpu) = checked.cpu.as_ref().filter(|cpu| cpu.start <= cpu.deadline && cpu.first_answer > cpu.deadline) {
         let message = format!("the first answer takes {:.1} s at {} CPU", cpu.first_answer.as_secs_f64(), cpu.share);
-        add("slow-first-answer", Severity::Note, MODEL, message, "load the model before the first request, answer health checks without it, or take a plan with more CPU");
+        add(
+            "slow-first-answer",
+            Severity::Note,
+            MODEL,
+            message,
+            "load the model before the first request, answer health checks without it, or take a plan with more CPU",
+        );
     }
     if checked.enforced.swap {
-        add("swap-possible", Severity::Warning, "", "this machine has swap, and it could not be kept out of the measurement".to_owned(), "turn swap off (`swapoff -a`) and measure again, or measure on a machine without it");
+        add(
+            "swap-possible",
+            Severity::Warning,
+            "",
+            "this machine has swap, and it could not be kept out of the measurement".to_owned(),
+            "turn swap off (`swapoff -a`) and measure again, or measure on a machine without it",
+        );
     }
     if checked.enforced.cache == Cache::Warm {
-        add("warm-cache", Severity::Warning, "", "some of the files were in the page cache and are charged to others: the peak is too low by as much".to_owned(), "let no other process use the model, the runtime or this program while it is measured");
+        add(
+            "warm-cache",
+            Severity::Warning,
+            "",
+            "some of the files were in the page cache and are charged to others: the peak is too low by as much"
+                .to_owned(),
+            "let no other process use the model, the runtime or this program while it is measured",
+        );
     }
     if checked.enforced.estimated {
-        add("estimated", Severity::Note, "", "no cgroup could be used: peaks are estimated from /proc, and the budget was enforced by polling".to_owned(), "run it as root, in a container with a writable cgroup, or where systemd runs");
+        add(
+            "estimated",
+            Severity::Note,
+            "",
+            "no cgroup could be used: peaks are estimated from /proc, and the budget was enforced by polling"
+                .to_owned(),
+            "run it as root, in a container with a writable cgroup, or where systemd runs",
+        );
     }
     found
 }
@@ -43,10 +81,14 @@ pub fn sentences(checked: &Checked) -> Vec<String> {
     let mut all = Vec::new();
     let outcome = &checked.outcome;
     match outcome.ended {
-        Ended::OomKilled => all.push(format!("it was killed in stage `{}` under {}", outcome.stage, checked.budget.memory)),
+        Ended::OomKilled => {
+            all.push(format!("it was killed in stage `{}` under {}", outcome.stage, checked.budget.memory))
+        }
         Ended::TimedOut => all.push(format!("it told nothing for too long in stage `{}` and was ended", outcome.stage)),
         Ended::Crashed(signal) => all.push(format!("it crashed in stage `{}` by signal {signal}", outcome.stage)),
-        Ended::Exited(code) if code != 0 => all.push(format!("it ended in stage `{}` with exit status {code}", outcome.stage)),
+        Ended::Exited(code) if code != 0 => {
+            all.push(format!("it ended in stage `{}` with exit status {code}", outcome.stage))
+        }
         Ended::Exited(_) | Ended::Stopped => {}
     }
     if let Some(stage) = checked.stages.iter().max_by_key(|stage| stage.peak) {
@@ -76,5 +118,8 @@ fn largest(stage: &StagePeak) -> String {
         REQUESTS => "many requests, one after the other",
         _ => "its largest stage",
     };
-    format!("`{}` takes the most ({what}): {} anonymous, which stay, and {} of file pages, which the kernel can take back", stage.name, stage.anon, stage.file)
+    format!(
+        "`{}` takes the most ({what}): {} anonymous, which stay, and {} of file pages, which the kernel can take back",
+        stage.name, stage.anon, stage.file
+    )
 }

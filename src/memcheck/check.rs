@@ -22,8 +22,10 @@ const SLOW_REQUESTS: usize = 3;
 pub struct Config {
     /// What each child does; its threads and requests are those of the run under the budget.
     pub work: Work,
-    /// The name that the model was asked for by.
+    /// The model's name.
     pub model: String,
+    /// What the pictures are called.
+    pub pictures: Vec<String>,
     /// What may be used.
     pub budget: Budget,
     /// The blueprint's service, where the budget comes from one.
@@ -48,7 +50,8 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     let plans = options::plans(&config.budget, config.service.as_ref());
     let measured_plans = if config.measure_options { plans.len() } else { 0 };
     let share = config.budget.cpus;
-    let total = config.runs + usize::from(share.is_some()) + measured_plans + if config.floor { floor::STEPS } else { 0 };
+    let total =
+        config.runs + usize::from(share.is_some()) + measured_plans + if config.floor { floor::STEPS } else { 0 };
     progress.start("runs", total as u64);
 
     // The first passes come first: the first of them finds which files there are, so that the long run is cold.
@@ -95,7 +98,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
             identity: long.identity.clone().or_else(|| identity(&passes)),
             name: config.model.clone(),
             gradcam: config.work.gradcam,
-            pictures: config.work.pictures.iter().map(|path| path.display().to_string()).collect(),
+            pictures: config.pictures.clone(),
         },
         budget,
         enforced,
@@ -184,7 +187,8 @@ pub struct Times {
 impl Times {
     /// Of a run that survived its first pass, as far as it came otherwise.
     pub fn of(run: &memory::Run) -> Self {
-        let end = |name: &str| run.stages.iter().find(|stage| stage.name == name).map(|stage| stage.began + stage.elapsed);
+        let end =
+            |name: &str| run.stages.iter().find(|stage| stage.name == name).map(|stage| stage.began + stage.elapsed);
         let cleanup = run.stages.iter().find(|stage| stage.name == super::pipeline::CLEANUP);
         let first_answer = cleanup.map(|stage| stage.began).or_else(|| end(MODEL)).or_else(|| end(DECODE));
         let mut answers: Vec<Duration> =
@@ -215,7 +219,8 @@ fn choices(
         if config.measure_options {
             let cpus = Some(plan.cpu).filter(|_| rig.ladder.limits_cpu());
             let threads = plan.cpu.ceil() as usize;
-            let pass = rig.run(&Work { threads, ..once.clone() }, memory::Budget { memory: Some(plan.memory), cpus })?;
+            let pass =
+                rig.run(&Work { threads, ..once.clone() }, memory::Budget { memory: Some(plan.memory), cpus })?;
             choice.peak = Bytes(pass.run.peak().0 + allowance(&pass.run).0);
             choice.fits = pass.run.outcome.survived() && choice.peak <= plan.memory;
             choice.first_answer = cpus.map(|_| Times::of(&pass.run).first_answer).or(choice.first_answer);

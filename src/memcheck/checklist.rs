@@ -10,36 +10,75 @@ pub fn points(checked: &Checked, service: Option<&WebService>) -> Vec<Point> {
     let verdict = &checked.verdict;
     let budget = checked.budget.memory;
     let mut all = vec![
-        point("it fits the memory", Some(verdict.fits), format!("predicted peak {} of {budget}, {}", verdict.peak, verdict.band)),
-        point("it was measured with the kernel's own limit and a cold page cache", Some(!checked.enforced.estimated && checked.enforced.cache == super::Cache::Cold), checked.enforced.mechanism.to_string()),
+        point(
+            "it fits the memory",
+            Some(verdict.fits),
+            format!("predicted peak {} of {budget}, {}", verdict.peak, verdict.band),
+        ),
+        point(
+            "it was measured with the kernel's own limit and a cold page cache",
+            Some(!checked.enforced.estimated && checked.enforced.cache == super::Cache::Cold),
+            checked.enforced.mechanism.to_string(),
+        ),
     ];
     if let Some(requests) = &checked.requests {
-        let evidence = format!("{} a request over {} requests (95 %: {} to {})", signed(requests.slope), requests.count, signed(requests.ci95.0), signed(requests.ci95.1));
+        let evidence = format!(
+            "{} a request over {} requests (95 %: {} to {})",
+            signed(requests.slope),
+            requests.count,
+            signed(requests.ci95.0),
+            signed(requests.ci95.1)
+        );
         all.push(point("memory does not grow with requests", Some(!requests.leaks()), evidence));
     }
     if let Some(stage) = checked.stages.iter().find(|stage| stage.name == TWO) {
-        all.push(point("two requests at once fit", Some(checked.outcome.survived() && stage.peak <= budget), format!("peak {}", stage.peak)));
+        all.push(point(
+            "two requests at once fit",
+            Some(checked.outcome.survived() && stage.peak <= budget),
+            format!("peak {}", stage.peak),
+        ));
     }
     if let Some(cpu) = &checked.cpu {
         let how = if cpu.enforced { "measured" } else { "scaled from a whole processor" };
-        let evidence = format!("{:.2} s at {} CPU ({how}), {} s allowed", cpu.start.as_secs_f64(), cpu.share, cpu.deadline.as_secs());
+        let evidence = format!(
+            "{:.2} s at {} CPU ({how}), {} s allowed",
+            cpu.start.as_secs_f64(),
+            cpu.share,
+            cpu.deadline.as_secs()
+        );
         all.push(point("it starts before the health check gives up", Some(cpu.start <= cpu.deadline), evidence));
     }
     if let Some(service) = service {
-        let errors = checked.findings.iter().filter(|f| f.severity == Severity::Error && f.path.starts_with(|c: char| c != '/')).count();
+        let errors = checked
+            .findings
+            .iter()
+            .filter(|f| f.severity == Severity::Error && f.path.starts_with(|c: char| c != '/'))
+            .count();
         let gated = !checked.findings.iter().any(|finding| finding.rule == "auto-deploy-not-gated");
         all.push(point("the blueprint has no errors", Some(errors == 0), format!("{errors} errors")));
         let path = service.health_check_path.as_deref();
-        all.push(point("a health check is set", Some(path.is_some()), path.unwrap_or("`healthCheckPath` is missing").to_owned()));
+        all.push(point(
+            "a health check is set",
+            Some(path.is_some()),
+            path.unwrap_or("`healthCheckPath` is missing").to_owned(),
+        ));
         all.push(point("a deploy waits for CI", Some(gated), "`autoDeployTrigger: checksPass`".to_owned()));
     }
     if let Subject::Model { identity: Some(identity), .. } = &checked.subject {
         let hash = identity.card_sha256.is_some();
-        all.push(point("the model has a card", Some(hash), format!("{}, {} form, ONNX Runtime {}", identity.name, identity.form, identity.runtime)));
+        all.push(point(
+            "the model has a card",
+            Some(hash),
+            format!("{}, {} form, ONNX Runtime {}", identity.name, identity.form, identity.runtime),
+        ));
     }
     all.push(point("users read that it is not a diagnosis", None, "look at what they are shown".to_owned()));
     all.push(point("the model's licence and its data allow this use", None, "the card's `about`".to_owned()));
-    all.push(point("photos of people are neither stored nor logged", None, "the service in front of it, too".to_owned()));
+    all.push(point(
+        "photos of people are neither stored nor logged",
+        None,
+        "the service in front of it, too".to_owned(),
+    ));
     all
 }
 

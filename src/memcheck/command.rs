@@ -33,7 +33,12 @@ pub struct Config {
 }
 
 /// Runs a program under the budget; `pass_on` gets what it writes. One that runs into the limit is run once more without it, to see what it wants.
-pub fn check(rig: &mut Rig, config: &Config, pass_on: &mut dyn FnMut(&str), progress: &mut dyn Progress) -> Result<Checked> {
+pub fn check(
+    rig: &mut Rig,
+    config: &Config,
+    pass_on: &mut dyn FnMut(&str),
+    progress: &mut dyn Progress,
+) -> Result<Checked> {
     progress.start("runs", 1);
     let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
     let first = run(rig, config, limit, pass_on)?;
@@ -56,7 +61,7 @@ pub fn check(rig: &mut Rig, config: &Config, pass_on: &mut dyn FnMut(&str), prog
     let plans = options::plans(&config.budget, config.service.as_ref());
     let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), &verdict, None)];
     choices.extend(plans.iter().map(|plan| options::on_plan(plan, &verdict, None)));
-    let enforced = enforced(rig, &config.budget, &[], &first, 1);
+    let enforced = super::Enforced { shared: uncounted, ..enforced(rig, &config.budget, &[], &first, 1) };
     let mut checked = Checked {
         subject: Subject::Command { line: config.line.join(" ") },
         budget: config.budget.clone(),

@@ -30,7 +30,9 @@ pub fn compare(checked: &Checked, earlier: &Earlier, path: &Path, band: f64) -> 
     let mut changes: Vec<_> =
         checked.stages.iter().map(|stage| change(&stage.name, before(&stage.name), Some(stage.peak))).collect();
     let is_gone = |name: &str| checked.stages.iter().all(|stage| stage.name != name);
-    changes.extend(earlier.stages.iter().filter(|(name, _)| is_gone(name)).map(|(name, peak)| change(name, Some(*peak), None)));
+    changes.extend(
+        earlier.stages.iter().filter(|(name, _)| is_gone(name)).map(|(name, peak)| change(name, Some(*peak), None)),
+    );
     changes.push(change(PREDICTED, Some(earlier.peak), Some(checked.verdict.peak)));
     Comparison { path: path.to_owned(), band, changes }
 }

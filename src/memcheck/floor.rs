@@ -12,17 +12,18 @@ use std::time::Duration;
 pub const STEPS: usize = 18;
 /// Above the floor by so many MB the time is measured: the zone of thrash is narrow.
 const CURVE: [u64; 9] = [0, 1, 2, 4, 8, 16, 32, 64, 128];
-/// Just above the edge a run reads its file pages again and again.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Just above the edge a run reads its file pages again and again, for minutes. One that takes longer than this does not live: a host takes
+/// a service that is silent for so long out of rotation (DESIGN.md, section 6).
+pub const LONGEST: Duration = Duration::from_secs(15);
 
 /// Bisects the limit to 1 MB between nothing and `peak`.
 ///
 /// # Errors
 /// When even `peak` is not survived.
 pub fn find(rig: &mut Rig, work: &Work, peak: Bytes, progress: &mut dyn Progress) -> Result<Floor> {
-    let usual = std::mem::replace(&mut rig.patience, PATIENCE);
+    let usual = rig.deadline.replace(LONGEST);
     let found = search(rig, work, peak, progress);
-    rig.patience = usual;
+    rig.deadline = usual;
     found
 }
 
@@ -33,7 +34,7 @@ fn search(rig: &mut Rig, work: &Work, peak: Bytes, progress: &mut dyn Progress) 
         progress.step();
         anyhow::Ok(run.outcome.survived().then(|| Times::of(&run).first_answer))
     };
-    // Twice the peak is survived unless something is wrong; the peak itself may lack what the kernel charges in batches.
+    // One more than the peak, which may lack what the kernel charges in batches.
     let (mut dies, mut lives) = (0, peak.0.div_ceil(1 << 20) + 1);
     let mut known = vec![(lives, time(lives)?)];
     ensure!(known[0].1.is_some(), "the pipeline does not survive a limit of {}, its own peak", Bytes::mb(lives));
@@ -51,5 +52,8 @@ fn search(rig: &mut Rig, work: &Work, peak: Bytes, progress: &mut dyn Progress) 
     }
     known.retain(|(limit, _)| *limit + 1 >= lives);
     known.sort_by_key(|(limit, _)| *limit);
-    Ok(Floor { bytes: Bytes::mb(lives), curve: known.into_iter().map(|(limit, time)| (Bytes::mb(limit), time)).collect() })
+    Ok(Floor {
+        bytes: Bytes::mb(lives),
+        curve: known.into_iter().map(|(limit, time)| (Bytes::mb(limit), time)).collect(),
+    })
 }

@@ -115,7 +115,8 @@ pub struct Enforced {
     pub swap: bool,
     /// State of the page cache.
     pub cache: Cache,
-    /// Pages of system libraries that other processes had in use, at most: charged to them here, to the deployment on a host of its own.
+    /// Pages of system files that others had in the cache, at most: charged to them here, to the deployment on a host of its own. Part of
+    /// the predicted peak of a command, whose files are not known before it has run; of our own pipeline they are libc and little else.
     pub shared: Bytes,
     /// Whether what is charged was estimated, because no cgroup counted it.
     pub estimated: bool,

@@ -16,12 +16,7 @@ pub fn plans(budget: &Budget, service: Option<&WebService>) -> Vec<Plan> {
 }
 
 /// What is checked, as it is; `whole` is the time to its first answer on a processor of its own.
-pub fn as_it_is(
-    budget: &Budget,
-    service: Option<&WebService>,
-    verdict: &Verdict,
-    whole: Option<Duration>,
-) -> Choice {
+pub fn as_it_is(budget: &Budget, service: Option<&WebService>, verdict: &Verdict, whole: Option<Duration>) -> Choice {
     let plan = service.map(|service| service.plan);
     Choice {
         name: plan.map_or_else(|| "as it is".to_owned(), |plan| format!("as it is, plan {}", plan.id)),

@@ -26,6 +26,8 @@ pub struct Rig {
     pub ladder: Ladder,
     /// The child hangs when it has told nothing for so long.
     pub patience: Duration,
+    /// A run may not take longer than this in all.
+    pub deadline: Option<Duration>,
     /// Set by a signal: the run is given up.
     pub cancelled: Arc<AtomicBool>,
     start: Start,
@@ -52,7 +54,7 @@ pub struct Measured {
 impl Rig {
     /// A rig for children that `start` makes out of a work; `own` are the files that they read.
     pub fn new(ladder: Ladder, start: Start, own: BTreeSet<PathBuf>, patience: Duration) -> Self {
-        Self { ladder, patience, cancelled: Arc::default(), start, own, found: BTreeSet::new() }
+        Self { ladder, patience, deadline: None, cancelled: Arc::default(), start, own, found: BTreeSet::new() }
     }
 
     /// Runs the work under a budget, from a cold cache.
@@ -61,10 +63,11 @@ impl Rig {
     /// When the child cannot be started or says itself that it failed; being killed is part of the run.
     pub fn run(&mut self, work: &Work, budget: Budget) -> Result<Measured> {
         let command = (self.start)(work)?;
-        let measured = self.measure(command, budget, START, true, None::<fn(Sender<Event>)>, &mut |event| match event {
-            Event::Out(line) => protocol::heard(line),
-            _ => Heard::Nothing,
-        })?;
+        let measured =
+            self.measure(command, budget, START, true, None::<fn(Sender<Event>)>, &mut |event| match event {
+                Event::Out(line) => protocol::heard(line),
+                _ => Heard::Nothing,
+            })?;
         if let (memory::Ended::Exited(code @ 1..), Some(said)) = (measured.run.outcome.ended, &measured.said) {
             let said = said.strip_prefix("error: ").unwrap_or(said);
             bail!("stage `{}` failed (exit status {code}): {said}", measured.run.outcome.stage);
@@ -91,6 +94,7 @@ impl Rig {
             budget,
             acknowledged,
             patience: self.patience,
+            deadline: self.deadline,
             first_stage,
             files: &self.own,
             cancelled: &self.cancelled,

@@ -34,7 +34,9 @@ impl Outputs {
                 None => {}
                 Some(Some(path)) => targets.push((format, Target::create(Some(path), false)?)),
                 Some(None) => match at_stdout.replace(flag) {
-                    Some(other) => bail!("`--{other}` and `--{flag}` cannot both go to standard output: name a file for one"),
+                    Some(other) => {
+                        bail!("`--{other}` and `--{flag}` cannot both go to standard output: name a file for one")
+                    }
                     None => targets.push((format, Target::create(None, false)?)),
                 },
             }

@@ -34,6 +34,8 @@ pub struct Plan<'a> {
     pub acknowledged: bool,
     /// The child hangs when it has told nothing for so long.
     pub patience: Duration,
+    /// It may not take longer than this in all; none: as long as it tells something.
+    pub deadline: Option<Duration>,
     /// Name of the stage that it is in from its start.
     pub first_stage: &'static str,
     /// Files that it will read, out of the page cache now; where no cgroup counts, their pages are.
@@ -267,7 +269,8 @@ impl<'p> Followed<'p> {
             if self.meter.is_over(self.plan.budget.memory) {
                 break Ended::OomKilled;
             }
-            if self.heard.elapsed() > self.plan.patience {
+            let is_late = self.plan.deadline.is_some_and(|deadline| self.begun.elapsed() > deadline);
+            if is_late || self.heard.elapsed() > self.plan.patience {
                 break Ended::TimedOut;
             }
         };
