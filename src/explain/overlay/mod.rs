@@ -20,6 +20,7 @@ pub use heat::{Flat, Heat};
 pub use legend::Caption;
 pub use raw::{write_grey, write_npy};
 pub use sheet::{Cell, Sheet, Shown};
+pub use text::built_in_font;
 pub use thumbnail::Thumbnail;
 pub use write::write_overlay;
 

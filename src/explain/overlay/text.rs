@@ -10,6 +10,11 @@ const LETTERS: f32 = 0.87;
 /// Of that size, how far the highest accent rises above the base line.
 const RISE: f32 = 0.94;
 
+/// The font file that is built in, `DejaVu` Sans: every picture with text in it uses this one.
+pub fn built_in_font() -> &'static [u8] {
+    dejavu::sans::regular()
+}
+
 /// Which end of a text stays when there is no room for all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
@@ -33,7 +38,7 @@ pub struct Line {
 impl Line {
     /// Draws `text` in letters of `height` pixels from the highest accent to the lowest tail, within `room` pixels; what is cut off shows as `…`.
     pub fn new(text: &str, height: u32, room: u32, keep: Keep) -> Result<Self> {
-        let font = FontRef::try_from_slice(dejavu::sans::regular()).context("the built-in font cannot be read")?;
+        let font = FontRef::try_from_slice(built_in_font()).context("the built-in font cannot be read")?;
         let font = font.as_scaled(height as f32 * LETTERS);
         let advance = |letter: char| font.h_advance(font.glyph_id(letter));
         // Control characters would show as boxes.
@@ -100,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_vietnamese_letter_is_drawn_and_has_room() {
-        let font = FontRef::try_from_slice(dejavu::sans::regular()).expect("a font");
+        let font = FontRef::try_from_slice(built_in_font()).expect("a font");
         let letters = "aàảãáạăằẳẵắặâầẩẫấậbcdđeèẻẽéẹêềểễếệghiìỉĩíịklmnoòỏõóọôồổỗốộơờởỡớợpqrstuùủũúụưừửữứựvxyỳỷỹýỵ…·%";
         for letter in letters.chars().chain(letters.to_uppercase().chars()) {
             assert_ne!(font.glyph_id(letter).0, 0, "{letter}");
