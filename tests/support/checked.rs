@@ -94,6 +94,57 @@ fn point(text: &str, holds: Option<bool>, evidence: &str) -> Point {
     Point { text: text.into(), holds, evidence: evidence.into() }
 }
 
+fn options() -> Vec<Choice> {
+    vec![
+        choice("as it is", 512, 0.1, 1216),
+        Choice { price: Some(7.0), ..choice("plan starter", 512, 0.5, 1216) },
+        Choice { price: Some(25.0), ..choice("plan standard", 2048, 1.0, 1216) },
+        Choice { measured: false, accuracy_change: Some(-0.4), ..choice("quantize int8", 512, 0.1, 662) },
+    ]
+}
+
+fn findings() -> Vec<Finding> {
+    vec![
+        finding(
+            "env-value-is-a-string",
+            Severity::Error,
+            "services[0].envVars[1].value",
+            "`true` is a boolean, and Render takes strings only",
+            "put it in quotes: `\"true\"`",
+        ),
+        finding(
+            "free-plan-sleeps",
+            Severity::Warning,
+            "services[0].plan",
+            "a free service sleeps after 15 minutes without a request, and the next one waits until it has started",
+            "choose `starter` where the first request matters",
+        ),
+        finding("slow-first-answer", Severity::Note, "", "the first answer takes 3.24 s at 0.1 CPU", ""),
+    ]
+}
+
+fn checklist() -> Vec<Point> {
+    vec![
+        point("the pipeline fits the plan's memory", Some(true), "121.6 MB of 512 MB"),
+        point("every value of an environment variable is a string", Some(false), "services[0].envVars[1].value"),
+        point("somebody is told when the service restarts", None, "the dashboard, under Notifications"),
+    ]
+}
+
+fn comparison() -> Comparison {
+    Comparison {
+        path: "before.json".into(),
+        band: 0.02,
+        changes: vec![
+            Change { name: "infer".into(), before: Some(tenths(1122)), now: Some(tenths(1124)), grew: false },
+            Change { name: "explain".into(), before: Some(tenths(1101)), now: Some(tenths(1207)), grew: true },
+            Change { name: "encode".into(), before: None, now: Some(tenths(1186)), grew: false },
+            Change { name: "warm up".into(), before: Some(tenths(900)), now: None, grew: false },
+            Change { name: "predicted peak".into(), before: Some(tenths(1110)), now: Some(tenths(1216)), grew: true },
+        ],
+    }
+}
+
 /// The default model on the free plan, with everything that can be asked for.
 pub fn fitting() -> Checked {
     let stages = stages();
@@ -172,50 +223,10 @@ pub fn fitting() -> Checked {
                 "a plan with 128 MB would do if there were one".into(),
             ],
         },
-        options: vec![
-            choice("as it is", 512, 0.1, 1216),
-            Choice { price: Some(7.0), ..choice("plan starter", 512, 0.5, 1216) },
-            Choice { price: Some(25.0), ..choice("plan standard", 2048, 1.0, 1216) },
-            Choice { measured: false, accuracy_change: Some(-0.4), ..choice("quantize int8", 512, 0.1, 662) },
-        ],
-        findings: vec![
-            finding(
-                "env-value-is-a-string",
-                Severity::Error,
-                "services[0].envVars[1].value",
-                "`true` is a boolean, and Render takes strings only",
-                "put it in quotes: `\"true\"`",
-            ),
-            finding(
-                "free-plan-sleeps",
-                Severity::Warning,
-                "services[0].plan",
-                "a free service sleeps after 15 minutes without a request, and the next one waits until it has started",
-                "choose `starter` where the first request matters",
-            ),
-            finding("slow-first-answer", Severity::Note, "", "the first answer takes 3.24 s at 0.1 CPU", ""),
-        ],
-        checklist: vec![
-            point("the pipeline fits the plan's memory", Some(true), "121.6 MB of 512 MB"),
-            point("every value of an environment variable is a string", Some(false), "services[0].envVars[1].value"),
-            point("somebody is told when the service restarts", None, "the dashboard, under Notifications"),
-        ],
-        comparison: Some(Comparison {
-            path: "before.json".into(),
-            band: 0.02,
-            changes: vec![
-                Change { name: "infer".into(), before: Some(tenths(1122)), now: Some(tenths(1124)), grew: false },
-                Change { name: "explain".into(), before: Some(tenths(1101)), now: Some(tenths(1207)), grew: true },
-                Change { name: "encode".into(), before: None, now: Some(tenths(1186)), grew: false },
-                Change { name: "warm up".into(), before: Some(tenths(900)), now: None, grew: false },
-                Change {
-                    name: "predicted peak".into(),
-                    before: Some(tenths(1110)),
-                    now: Some(tenths(1216)),
-                    grew: true,
-                },
-            ],
-        }),
+        options: options(),
+        findings: findings(),
+        checklist: checklist(),
+        comparison: Some(comparison()),
     }
 }
 
@@ -270,7 +281,7 @@ pub fn killed() -> Checked {
     }
 }
 
-/// Memory that grows with each request, up to an edge of the budget, with stages that run past it a little and in names from outside.
+/// Memory that grows with each request, stages that run past the budget a little, and a start that takes too long.
 pub fn leaking() -> Checked {
     let mut checked = fitting();
     checked.budget.memory = Bytes::mb(120);

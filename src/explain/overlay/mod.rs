@@ -10,7 +10,7 @@ mod legend;
 mod paint;
 mod raw;
 mod sheet;
-mod text;
+pub mod text;
 mod thumbnail;
 mod turbo;
 mod write;
@@ -20,7 +20,6 @@ pub use heat::{Flat, Heat};
 pub use legend::Caption;
 pub use raw::{write_grey, write_npy};
 pub use sheet::{Cell, Sheet, Shown};
-pub use text::built_in_font;
 pub use thumbnail::Thumbnail;
 pub use write::write_overlay;
 

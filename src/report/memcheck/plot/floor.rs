@@ -46,16 +46,16 @@ where
         y: if is_wide { Scale::Powers(low, high) } else { Scale::straight(low, high) },
     };
     let title = format!("Time of a run under lower limits: {} is the least that it survives", floor.bytes);
-    canvas.text((MARGIN, top + 16), &title, 15, INK, Anchor::TopLeft)?;
+    canvas.text((MARGIN, top + 16), &title, 15, INK, Anchor::TopLeft);
     panel.frame(canvas, &panel.y.ticks(low, high, 5), "s")?;
     if is_wide {
-        canvas.text((panel.left + 8, panel.top - 8), "by powers of ten", SMALL, GREY, Anchor::BottomLeft)?;
+        canvas.text((panel.left + 8, panel.top - 8), "by powers of ten", SMALL, GREY, Anchor::BottomLeft);
     }
     panel.marks(canvas, &panel.x.ticks(least, most, 12), "limit, MB")?;
 
     let x = panel.across(floor.bytes.as_mb());
     canvas.line(&[(x, panel.top), (x, panel.bottom)], RED, 1)?;
-    canvas.text((x + 6, panel.top), &format!("floor {}", floor.bytes), SMALL + 1, RED, Anchor::TopLeft)?;
+    canvas.text((x + 6, panel.top), &format!("floor {}", floor.bytes), SMALL + 1, RED, Anchor::TopLeft);
     let points: Vec<_> = curve.iter().filter_map(|&(limit, took)| Some(panel.at(limit, took?))).collect();
     canvas.line(&points, NAVY, 2)?;
     for &(x, y) in &points {
@@ -68,7 +68,7 @@ where
         }
     }
     if curve.iter().any(|(_, took)| took.is_none()) {
-        canvas.text((panel.right, top + 18), "× killed or too slow", SMALL, RED, Anchor::TopRight)?;
+        canvas.text((panel.right, top + 18), "× killed or too slow", SMALL, RED, Anchor::TopRight);
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! What the numbers above the bands mean: name and peak of each stage.
-use super::canvas::{Anchor, Canvas, INK, RED};
+use super::canvas::{Anchor, Canvas, INK, RED, fit};
 use super::{MARGIN, WIDTH};
 use crate::memcheck::Checked;
 use anyhow::Result;
@@ -33,16 +33,16 @@ where
     for (at, (name, _)) in stages.iter().take(MOST).enumerate() {
         // Down the columns, as a list is read.
         let (x, y) = (left + (at / rows) as i32 * column, top + (at % rows) as i32 * ROW);
-        canvas.text((x + 22, y), &(at + 1).to_string(), LETTERS, INK, Anchor::TopRight)?;
-        canvas.text((x + 32, y), &canvas.fit(name, LETTERS, column - 150), LETTERS, INK, Anchor::TopLeft)?;
+        canvas.text((x + 22, y), &(at + 1).to_string(), LETTERS, INK, Anchor::TopRight);
+        canvas.text((x + 32, y), &fit(name, LETTERS, column - 150)?, LETTERS, INK, Anchor::TopLeft);
         if let Some(stage) = checked.stages.iter().find(|stage| stage.name == *name) {
             let color = if stage.peak > checked.budget.memory { RED } else { INK };
-            canvas.text((x + column - 30, y), &stage.peak.to_string(), LETTERS, color, Anchor::TopRight)?;
+            canvas.text((x + column - 30, y), &stage.peak.to_string(), LETTERS, color, Anchor::TopRight);
         }
     }
     if stages.len() > MOST {
         let more = format!("and {} more", stages.len() - MOST);
-        canvas.text((left, top + rows as i32 * ROW), &more, LETTERS, INK, Anchor::TopLeft)?;
+        canvas.text((left, top + rows as i32 * ROW), &more, LETTERS, INK, Anchor::TopLeft);
     }
     Ok(())
 }

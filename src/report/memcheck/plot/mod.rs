@@ -9,9 +9,10 @@ mod timeline;
 use super::words;
 use crate::memcheck::Checked;
 use crate::units::Size;
-use anyhow::{Context, Result, anyhow};
-use canvas::{Anchor, Canvas};
-use plotters::drawing::IntoDrawingArea;
+use anyhow::Result;
+use canvas::{Anchor, Canvas, Lettering, fit};
+use plotters::coord::Shift;
+use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::prelude::{BitMapBackend, DrawingBackend, SVGBackend};
 use std::io::Write;
 
@@ -37,13 +38,20 @@ pub fn write_plot(out: &mut dyn Write, checked: &Checked, picture: Picture) -> R
     let size = (WIDTH, layout.height as u32);
     match picture {
         Picture::Svg => {
-            let mut text = String::new();
-            draw(SVGBackend::with_string(&mut text, size), checked, &layout)?;
-            out.write_all(text.as_bytes())?;
+            let mut svg = String::new();
+            let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            draw(&area, checked, &layout)?.iter().try_for_each(|text| text.draw(&area))?;
+            area.present()?;
+            drop(area); // which writes the end
+            out.write_all(svg.as_bytes())?;
         }
         Picture::Png => {
             let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
-            draw(BitMapBackend::with_buffer(&mut pixels, size), checked, &layout)?;
+            let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+            let texts = draw(&area, checked, &layout)?;
+            area.present()?;
+            drop(area);
+            texts.iter().try_for_each(|text| text.lay(&mut pixels, size.0))?;
             let mut encoder = png::Encoder::new(&mut *out, size.0, size.1);
             encoder.set_color(png::ColorType::Rgb);
             encoder.write_header()?.write_image_data(&pixels)?;
@@ -71,18 +79,17 @@ impl Layout {
     }
 }
 
-fn draw<B: DrawingBackend>(backend: B, checked: &Checked, layout: &Layout) -> Result<()>
+/// Draws all but the text, and gives that.
+fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, checked: &Checked, layout: &Layout) -> Result<Vec<Lettering>>
 where
     B::ErrorType: 'static,
 {
-    let area = backend.into_drawing_area();
-    let canvas = Canvas::new(&area)?;
+    let canvas = Canvas::new(area)?;
     head(&canvas, checked)?;
     timeline::draw(&canvas, checked, layout.timeline)?;
     key::draw(&canvas, checked, layout.key)?;
     floor::draw(&canvas, checked, layout.floor)?;
-    // Backends keep back until they are told.
-    area.present().map_err(|error| anyhow!("{error}")).context("the picture cannot be drawn")
+    Ok(canvas.into_texts())
 }
 
 fn head<B: DrawingBackend>(canvas: &Canvas<'_, B>, checked: &Checked) -> Result<()>
@@ -96,7 +103,8 @@ where
         verdict = format!("{verdict}; {ending}");
     }
     let color = if checked.verdict.fits { canvas::INK } else { canvas::RED };
-    canvas.text((MARGIN, 16), &canvas.fit(&title, 20, room), 20, canvas::INK, Anchor::TopLeft)?;
-    canvas.text((MARGIN, 44), &canvas.fit(&verdict, 15, room), 15, color, Anchor::TopLeft)?;
-    canvas.text((MARGIN, 66), &canvas.fit(&words::enforced(checked), 13, room), 13, canvas::GREY, Anchor::TopLeft)
+    canvas.text((MARGIN, 16), &fit(&title, 20, room)?, 20, canvas::INK, Anchor::TopLeft);
+    canvas.text((MARGIN, 44), &fit(&verdict, 15, room)?, 15, color, Anchor::TopLeft);
+    canvas.text((MARGIN, 66), &fit(&words::enforced(checked), 13, room)?, 13, canvas::GREY, Anchor::TopLeft);
+    Ok(())
 }

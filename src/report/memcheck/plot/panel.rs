@@ -1,5 +1,5 @@
 //! A rectangle with two axes.
-use super::canvas::{Anchor, Canvas, GREY, INK, PALE, Point};
+use super::canvas::{Anchor, Canvas, GREY, INK, PALE, Point, width};
 use super::scale::Scale;
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
@@ -47,9 +47,9 @@ impl Panel {
         for &tick in ticks {
             let y = self.up(tick);
             canvas.line(&[(self.left, y), (self.right, y)], PALE, 1)?;
-            canvas.text((self.left - 8, y), &number(tick), SMALL, INK, Anchor::MiddleRight)?;
+            canvas.text((self.left - 8, y), &number(tick), SMALL, INK, Anchor::MiddleRight);
         }
-        canvas.text((self.left - 8, self.top - 8), unit, SMALL, GREY, Anchor::BottomRight)?;
+        canvas.text((self.left - 8, self.top - 8), unit, SMALL, GREY, Anchor::BottomRight);
         canvas.line(&[(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)], INK, 1)
     }
 
@@ -59,14 +59,14 @@ impl Panel {
         B::ErrorType: 'static,
     {
         let mut taken: Vec<(i32, i32)> = Vec::new();
-        canvas.text((self.right, self.bottom + 26), unit, SMALL, GREY, Anchor::TopRight)?;
+        canvas.text((self.right, self.bottom + 26), unit, SMALL, GREY, Anchor::TopRight);
         for &tick in ticks {
             let x = self.across(tick);
             let label = number(tick);
-            let half = canvas.width(&label, SMALL) / 2 + 3;
+            let half = width(&label, SMALL)? / 2 + 3;
             if taken.iter().all(|&(from, to)| x + half < from || x - half > to) {
                 canvas.line(&[(x, self.bottom), (x, self.bottom + 5)], INK, 1)?;
-                canvas.text((x, self.bottom + 8), &label, SMALL, INK, Anchor::TopCentre)?;
+                canvas.text((x, self.bottom + 8), &label, SMALL, INK, Anchor::TopCentre);
                 taken.push((x - half, x + half));
             }
         }

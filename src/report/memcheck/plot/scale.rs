@@ -19,7 +19,10 @@ impl Scale {
     /// `bounds` are the spans' beginnings and the last one's end, rising.
     pub fn by_span(bounds: &[f64], least: f64) -> Self {
         let (Some(&first), Some(&last)) = (bounds.first(), bounds.last()) else { return Self::straight(0.0, 1.0) };
-        let whole = (last - first).max(f64::MIN_POSITIVE);
+        let whole = last - first;
+        if whole <= 0.0 {
+            return Self::straight(first, first + 1.0);
+        }
         let shares: Vec<f64> = bounds.windows(2).map(|pair| (pair[1] - pair[0]) / whole).collect();
         if shares.iter().all(|&share| share >= least) {
             return Self::straight(first, last);

@@ -1,6 +1,6 @@
 //! Charge over time, stage by stage. The first stages take milliseconds and requests take seconds, so that each stage has room of its own:
 //! the axis is straight within a stage, and its bounds are written below.
-use super::canvas::{Anchor, BAND, BLUE, Canvas, GREY, INK, NAVY, PALE, RED};
+use super::canvas::{Anchor, BAND, BLUE, Canvas, GREY, INK, NAVY, PALE, RED, WHITE, fit, width};
 use super::panel::{Panel, SMALL};
 use super::scale::Scale;
 use super::{MARGIN, WIDTH};
@@ -115,9 +115,14 @@ where
         let number = (at + 1).to_string();
         let named = format!("{number} {name}");
         let room = to - from - 6;
-        let label = [named, number].into_iter().find(|label| canvas.width(label, SMALL) <= room);
+        let mut label = None;
+        for text in [number, named] {
+            if width(&text, SMALL)? <= room {
+                label = Some(text);
+            }
+        }
         if let Some(label) = label {
-            canvas.text((i32::midpoint(from, to), panel.top - 17), &label, SMALL, INK, Anchor::TopCentre)?;
+            canvas.text((i32::midpoint(from, to), panel.top - 17), &label, SMALL, INK, Anchor::TopCentre);
         }
     }
     Ok(())
@@ -161,11 +166,11 @@ where
     let y = panel.up(budget.as_mb());
     canvas.dashes(panel.left, panel.right, y, RED)?;
     let label = format!("budget {budget}");
-    canvas.text((panel.left + 6, y - 3), &label, SMALL + 2, RED, Anchor::BottomLeft)?;
+    canvas.text((panel.left + 6, y - 3), &label, SMALL + 2, RED, Anchor::BottomLeft);
     if broken {
         // Two strokes across the axis, as is usual where a part of it is left out.
         let middle = panel.bottom - (f64::from(panel.bottom - panel.top) * 0.86) as i32;
-        canvas.fill((panel.left - 1, middle - 3), (panel.left + 1, middle + 3), RGBColor(0xff, 0xff, 0xff))?;
+        canvas.fill((panel.left - 1, middle - 3), (panel.left + 1, middle + 3), WHITE)?;
         for y in [middle - 4, middle + 4] {
             canvas.line(&[(panel.left - 7, y + 4), (panel.left + 7, y - 4)], INK, 1)?;
         }
@@ -184,12 +189,13 @@ where
         canvas.line(&[(x - 7, y - 7 * sign), (x + 7, y + 7 * sign)], RED, 3)?;
     }
     let text = super::words::ending(checked).unwrap_or_default();
-    let text = canvas.fit(&text, SMALL + 2, (panel.right - panel.left) / 2);
+    let text = fit(&text, SMALL + 2, (panel.right - panel.left) / 2)?;
     // Over the curve, on white: peaks and lines of the grid may run there.
     let (right, bottom) = (x - 10, y - 12);
-    let white = RGBColor(0xff, 0xff, 0xff);
-    canvas.fill((right - canvas.width(&text, SMALL + 2) - 4, bottom - 15), (right + 4, bottom + 3), white)?;
-    canvas.text((right, bottom), &text, SMALL + 2, RED, Anchor::BottomRight)
+    let white = WHITE;
+    canvas.fill((right - width(&text, SMALL + 2)? - 4, bottom - 15), (right + 4, bottom + 3), white)?;
+    canvas.text((right, bottom), &text, SMALL + 2, RED, Anchor::BottomRight);
+    Ok(())
 }
 
 /// The ends first, then where stages begin, then round values within long ones.
@@ -214,9 +220,9 @@ where
         (RED, "budget", false),
     ] {
         let half = if is_area { 5 } else { 1 };
-        canvas.fill((x, y + 7 - half), (x + 18, y + 7 + half), color)?;
-        canvas.text((x + 24, y), text, SMALL, GREY, Anchor::TopLeft)?;
-        x += 24 + canvas.width(text, SMALL) + 22;
+        canvas.fill((x, y + 6 - half), (x + 18, y + 6 + half), color)?;
+        canvas.text((x + 24, y), text, SMALL, GREY, Anchor::TopLeft);
+        x += 24 + width(text, SMALL)? + 22;
     }
     Ok(())
 }
