@@ -17,7 +17,7 @@
 //! * [`model`]: card, graph and runtime. **Invariant:** the only home of `ort`, which is loaded only when a picture is good.
 //! * [`predict`]: pictures to ranked classes, as plain data. **Invariant:** prints nothing.
 //! * [`explain`]: pictures to class activation maps. **Invariant:** an operator without a backward rule is an error, never a wrong map.
-//! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars and CSV.
+//! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars, plots and CSV.
 //! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
 pub mod cli;
 pub mod deploy;

@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Outside crates and where they may be named: a module, or a file below `src/`.
-const HOMES: [(&str, &[&str]); 28] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("ab_glyph", &["explain/overlay/text.rs"]),
     ("clap", &["cli", "main"]),
     ("colorous", &["explain/overlay/colormap.rs"]),
@@ -41,8 +41,10 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("ndarray", &["input", "model", "explain"]),
     ("ndarray_npy", &["explain/overlay/raw.rs"]),
     ("ort", &["model/runtime.rs", "model/session.rs"]),
-    ("png", &["input", "explain"]),
+    ("plotters", &["report"]),
+    ("png", &["input", "explain", "report"]),
     ("prost", &["onnx"]),
+    ("quick_junit", &["report/memcheck/junit.rs"]),
     ("serde_path_to_error", &["model"]),
     ("serde_yaml", &["yaml"]),
     ("sha2", &["input"]),

@@ -12,6 +12,8 @@ mod gradients;
 mod jobs;
 mod large_jpeg;
 mod layers;
+mod memcheck_formats;
+mod memcheck_report;
 mod models;
 mod overlay;
 mod parity;

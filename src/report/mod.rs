@@ -1,11 +1,12 @@
 //! Results for people and machines. Only this module formats, and it never computes.
 //!
-//! Invariant: comfy-table, indicatif and csv are named here only; data goes where the caller says, never to the terminal by itself.
+//! Invariant: comfy-table, indicatif, csv, quick-junit and plotters are named here only; data goes where the caller says, never to the terminal by itself.
 mod bar;
 pub mod check;
 pub mod gradcam;
 pub mod json;
 mod line;
+pub mod memcheck;
 pub mod predict;
 mod progress;
 pub mod resume;

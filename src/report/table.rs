@@ -54,6 +54,20 @@ pub fn write_rows(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>>, 
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+    write_out(out, &table)
+}
+
+/// A table without lines whose last column wraps so that no line is longer than `width` columns.
+pub fn write_wrapped(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>>, width: u16) -> Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    for row in rows {
+        table.add_row(row);
+    }
+    write_out(out, &table)
+}
+
+fn write_out(out: &mut dyn Write, table: &Table) -> Result<()> {
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end())?;
     }

@@ -1,4 +1,5 @@
 //! What the tests share.
+pub mod checked;
 pub mod figures;
 pub mod jpegs;
 #[cfg(target_os = "linux")]

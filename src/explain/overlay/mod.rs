@@ -10,7 +10,7 @@ mod legend;
 mod paint;
 mod raw;
 mod sheet;
-mod text;
+pub mod text;
 mod thumbnail;
 mod turbo;
 mod write;

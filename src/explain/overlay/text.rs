@@ -1,5 +1,5 @@
 //! Lines of text as coverage, drawn with `DejaVu` Sans: it has every Vietnamese letter, and Greek and Cyrillic ones.
-use ab_glyph::{Font, FontRef, Glyph, OutlinedGlyph, ScaleFont, point};
+use ab_glyph::{Font, FontRef, Glyph, OutlinedGlyph, PxScaleFont, ScaleFont, point};
 use anyhow::{Context, Result};
 
 /// No line is longer than this, whatever the room: a name may be a page.
@@ -19,6 +19,45 @@ pub enum Keep {
     End,
 }
 
+/// Pixels that `text` takes from left to right in letters as [`Line::new`] draws them.
+pub fn width(text: &str, height: u32) -> Result<u32> {
+    let font = font()?;
+    let font = font.as_scaled(height as f32 * LETTERS);
+    Ok(text.chars().map(|letter| font.h_advance(font.glyph_id(letter))).sum::<f32>().ceil() as u32)
+}
+
+/// As much of `text` as [`Line::new`] draws within `room` pixels; what is cut off shows as `…`.
+pub fn fit(text: &str, height: u32, room: u32, keep: Keep) -> Result<String> {
+    Ok(fitting(text, &font()?.as_scaled(height as f32 * LETTERS), room, keep))
+}
+
+fn font() -> Result<FontRef<'static>> {
+    FontRef::try_from_slice(dejavu::sans::regular()).context("the built-in font cannot be read")
+}
+
+fn fitting(text: &str, font: &PxScaleFont<&FontRef<'_>>, room: u32, keep: Keep) -> String {
+    let advance = |letter: char| font.h_advance(font.glyph_id(letter));
+    // Control characters would show as boxes.
+    let clean = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let mut letters: Vec<char> = match keep {
+        Keep::Start => clean.take(LONGEST).collect(),
+        Keep::End => clean.rev().take(LONGEST).collect(),
+    };
+    let mut width: f32 = letters.iter().map(|&letter| advance(letter)).sum();
+    if text.chars().nth(LONGEST).is_some() || width > room as f32 {
+        width += advance('…');
+        while width > room as f32 {
+            let Some(last) = letters.pop() else { break };
+            width -= advance(last);
+        }
+        letters.push('…');
+    }
+    if keep == Keep::End {
+        letters.reverse();
+    }
+    letters.into_iter().collect()
+}
+
 /// A line of text, drawn.
 #[derive(Debug)]
 pub struct Line {
@@ -33,31 +72,12 @@ pub struct Line {
 impl Line {
     /// Draws `text` in letters of `height` pixels from the highest accent to the lowest tail, within `room` pixels; what is cut off shows as `…`.
     pub fn new(text: &str, height: u32, room: u32, keep: Keep) -> Result<Self> {
-        let font = FontRef::try_from_slice(dejavu::sans::regular()).context("the built-in font cannot be read")?;
+        let font = font()?;
         let font = font.as_scaled(height as f32 * LETTERS);
-        let advance = |letter: char| font.h_advance(font.glyph_id(letter));
-        // Control characters would show as boxes.
-        let clean = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-        let mut letters: Vec<char> = match keep {
-            Keep::Start => clean.take(LONGEST).collect(),
-            Keep::End => clean.rev().take(LONGEST).collect(),
-        };
-        let mut width: f32 = letters.iter().map(|&letter| advance(letter)).sum();
-        let cut = text.chars().nth(LONGEST).is_some() || width > room as f32;
-        if cut {
-            width += advance('…');
-            while width > room as f32 {
-                let Some(last) = letters.pop() else { break };
-                width -= advance(last);
-            }
-            letters.push('…');
-        }
-        if keep == Keep::End {
-            letters.reverse();
-        }
+        let letters = fitting(text, &font, room, keep);
         let mut at = point(0.0, height as f32 * LETTERS * RISE);
         let mut glyphs: Vec<OutlinedGlyph> = Vec::new();
-        for letter in letters {
+        for letter in letters.chars() {
             let glyph: Glyph = font.glyph_id(letter).with_scale_and_position(font.scale(), at);
             at.x += font.h_advance(glyph.id);
             glyphs.extend(font.outline_glyph(glyph));

@@ -1,0 +1,217 @@
+//! Sentences that several views share. Text from outside stands in them as it came: each view escapes the whole.
+use crate::deploy::Severity;
+use crate::memcheck::{Cache, Checked, CpuShare, Requests, Subject};
+use crate::memory::Ended;
+use crate::report::line::one_line;
+use crate::units::Bytes;
+use std::time::Duration;
+
+/// Pictures that are named; the rest is counted.
+const PICTURES: usize = 3;
+
+/// Longest name from outside: a command may be a page.
+const LONGEST: usize = 200;
+
+/// A name set apart from the words around it.
+pub fn ticks(name: &str) -> String {
+    format!("`{}`", clip(name, LONGEST))
+}
+
+/// As much of a text as is shown; what is cut off shows as `…`.
+pub fn clip(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(longest.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// Text on one line that XML can hold: no control characters, and none of the two that are no characters at all.
+pub fn xml_line(text: &str) -> String {
+    one_line(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+/// A time with three digits that count.
+pub fn time(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 0.0095 => format!("{:.1} ms", s * 1e3),
+        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
+        s if s < 9.995 && s.fract() > 0.0 => format!("{s:.2} s"),
+        s if s.fract() == 0.0 => format!("{s} s"),
+        s => format!("{s:.1} s"),
+    }
+}
+
+/// A difference of bytes with its sign.
+pub fn signed(bytes: i64) -> String {
+    format!("{}{}", if bytes < 0 { '-' } else { '+' }, Bytes(bytes.unsigned_abs()))
+}
+
+/// `part` of `whole`, in percent.
+pub fn percent(part: Bytes, whole: Bytes) -> String {
+    format!("{:.0} %", part.0 as f64 / whole.0.max(1) as f64 * 100.0)
+}
+
+/// What was run.
+pub fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Command { line } => format!("the command {}", ticks(line)),
+        Subject::Model { identity, name, gradcam, pictures } => {
+            let name = identity.as_ref().map_or(name, |identity| &identity.name);
+            let maps = if *gradcam { " with Grad-CAM" } else { "" };
+            let named: Vec<_> = pictures.iter().take(PICTURES).map(|picture| ticks(picture)).collect();
+            let more = match pictures.len().saturating_sub(PICTURES) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let on = if pictures.is_empty() { "" } else { " on " };
+            format!("the model {}{maps}{on}{}{more}", ticks(name), named.join(", "))
+        }
+    }
+}
+
+/// What may be used, and who says so.
+pub fn budget(checked: &Checked) -> String {
+    let budget = &checked.budget;
+    let cpus = budget.cpus.map(|cpus| format!(", {cpus} CPU")).unwrap_or_default();
+    format!("{}{cpus} ({})", budget.memory, clip(&budget.source, LONGEST))
+}
+
+/// How the run was held to it, and how far the figures can be trusted.
+pub fn enforced(checked: &Checked) -> String {
+    let enforced = &checked.enforced;
+    let counted = if enforced.estimated { "memory estimated" } else { "memory counted by the kernel" };
+    let swap = if enforced.swap { "swap was possible: figures may be too low" } else { "no swap" };
+    let cache = match enforced.cache {
+        Cache::Cold => "cold page cache",
+        Cache::Warm => "warm page cache: figures are too low",
+    };
+    let runs = if enforced.runs == 1 { "1 run".to_owned() } else { format!("{} runs", enforced.runs) };
+    format!("{}, limit {}, {counted}, {swap}, {cache}, {runs}", enforced.mechanism, enforced.limit)
+}
+
+/// The verdict in one sentence.
+pub fn verdict(checked: &Checked) -> String {
+    let verdict = &checked.verdict;
+    let budget = checked.budget.memory;
+    format!(
+        "{}, {}: predicted peak {} of {budget} ({}), {}; peak in stage {}, {} of it anonymous",
+        answer(checked),
+        verdict.band,
+        verdict.peak,
+        percent(verdict.peak, budget),
+        headroom(verdict.headroom),
+        ticks(&verdict.peak_stage),
+        verdict.anon
+    )
+}
+
+/// The verdict in two or three words.
+pub fn answer(checked: &Checked) -> &'static str {
+    if checked.verdict.fits { "FITS" } else { "DOES NOT FIT" }
+}
+
+fn headroom(bytes: i64) -> String {
+    let size = Bytes(bytes.unsigned_abs());
+    if bytes < 0 { format!("{size} over") } else { format!("head-room {size}") }
+}
+
+/// How the run ended, if it did not survive.
+pub fn ending(checked: &Checked) -> Option<String> {
+    let outcome = &checked.outcome;
+    let stage = ticks(&outcome.stage);
+    match outcome.ended {
+        _ if outcome.survived() => None,
+        Ended::OomKilled => Some(format!("was OOM-killed in stage {stage}")),
+        Ended::TimedOut => Some(format!("hung in stage {stage} and was ended")),
+        Ended::Crashed(signal) => Some(format!("crashed in stage {stage} by signal {signal}")),
+        Ended::Exited(status) => Some(format!("exited with status {status} in stage {stage}")),
+        Ended::Stopped => Some(format!("was stopped in stage {stage}")),
+    }
+}
+
+/// What many requests showed.
+pub fn requests(requests: &Requests) -> String {
+    let Requests { count, slope, ci95: (low, high), median, slowest, until_full } = requests;
+    let grows = if requests.leaks() { "memory grows" } else { "no growth" };
+    let until = until_full.map(|n| format!("; the budget is used up after {n} requests")).unwrap_or_default();
+    let slope = match kilobytes(*slope) {
+        Some(slope) => format!("{slope} KB a request"),
+        None => "too few to tell".to_owned(),
+    };
+    let interval = match (kilobytes(*low), kilobytes(*high)) {
+        (Some(low), Some(high)) => format!(" (95 % interval {low} to {high})"),
+        _ => String::new(),
+    };
+    format!("{count}: {grows}, {slope}{interval}{until}; median {}, slowest {}", time(*median), time(*slowest))
+}
+
+/// Bytes as KB with a sign; none where there is no such number.
+fn kilobytes(bytes: f64) -> Option<String> {
+    // A minus before zero tells nothing.
+    let rounded = (bytes / 1024.0 * 100.0).round() / 100.0 + 0.0;
+    bytes.is_finite().then(|| format!("{rounded:+.2}"))
+}
+
+/// Time at the plan's CPU share.
+pub fn cpu(cpu: &CpuShare) -> String {
+    let how = if cpu.enforced { "held to it" } else { "measured on a whole CPU and divided" };
+    format!(
+        "{} CPU, {how}: ready after {} ({}: a health check waits {}), first answer after {}, a later one takes {}",
+        cpu.share,
+        time(cpu.start),
+        if in_time(cpu) { "in time" } else { "TOO LATE" },
+        time(cpu.deadline),
+        time(cpu.first_answer),
+        time(cpu.answer)
+    )
+}
+
+/// Whether it can answer before a health check gives up.
+pub fn in_time(cpu: &CpuShare) -> bool {
+    cpu.start <= cpu.deadline
+}
+
+/// How much a finding matters.
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    }
+}
+
+/// When prices were looked up.
+pub fn prices(as_of: Option<&str>) -> String {
+    let as_of = as_of.map(|date| format!(" as of {date}")).unwrap_or_default();
+    format!("Prices are list prices in USD a month{as_of}; look them up before you decide.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_the_digits_that_count() {
+        for (micros, text) in [
+            (0, "0.0 ms"),
+            (9_400, "9.4 ms"),
+            (9_600, "10 ms"),
+            (999_400, "999 ms"),
+            (999_600, "1.00 s"),
+            (9_994_000, "9.99 s"),
+            (5_000_000, "5 s"),
+            (61_500_000, "61.5 s"),
+        ] {
+            assert_eq!(time(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn kilobytes_have_a_sign_and_no_minus_zero() {
+        assert_eq!(kilobytes(-1.0).as_deref(), Some("+0.00"));
+        assert_eq!(kilobytes(-2048.0).as_deref(), Some("-2.00"));
+        assert_eq!(kilobytes(f64::INFINITY), None);
+        assert_eq!(signed(-(3 << 19)), "-1.5 MB");
+    }
+}
