@@ -1,7 +1,7 @@
 //! Machine formats of `memcheck`'s result: JSON against its published schema, `JUnit` and pictures read back by other libraries.
 use crate::support::checked::{HOSTILE, fitting, hostile, killed, leaking};
-use dermai::memcheck::{Checked, Floor, Requests, StagePeak};
 use dermai::memcheck::Earlier;
+use dermai::memcheck::{Checked, Floor, Requests, StagePeak};
 use dermai::report::memcheck::{Picture, read_earlier, write_json, write_junit, write_plot};
 use dermai::units::{Bytes, Size};
 use roxmltree::{Document, Node};

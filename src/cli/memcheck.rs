@@ -110,7 +110,7 @@ pub struct Args {
     /// Markdown with the deployment checklist, to standard output or appended to FILE.
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Report")]
     markdown: Option<Option<PathBuf>>,
-    /// JUnit XML.
+    /// `JUnit` XML, as CI servers read it.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     junit: Option<PathBuf>,
     /// Memory over time with stages and budget, as .svg or .png; with `--floor` the latency curve as well.
@@ -183,10 +183,10 @@ pub fn run_child(args: &ChildArgs) -> Result<ExitStatus> {
 }
 
 /// Runs the command.
-pub fn run(args: Args, quiet: bool) -> Result<ExitStatus> {
-    let outputs = Outputs::open(&args)?;
+pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
+    let outputs = Outputs::open(args)?;
     let earlier = args.compare.as_deref().map(read_earlier).transpose()?;
-    let allowed = Allowed::of(&args)?;
+    let allowed = Allowed::of(args)?;
     let blueprint = allowed.blueprint.clone();
     let ladder = Ladder::climb(Path::new("/"), args.enforce.map(Mechanism::from))?;
     let cancelled = Arc::new(AtomicBool::new(false));
@@ -206,7 +206,7 @@ pub fn run(args: Args, quiet: bool) -> Result<ExitStatus> {
             prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
         }
         let (start, own) = starter(place, &prepared, &pictures)?;
-        let work = work(&args, &allowed.budget, &prepared, &pictures.paths);
+        let work = work(args, &allowed.budget, &prepared, &pictures.paths);
         let model = prepared.card.name.clone();
         drop(prepared);
         let mut rig = Rig::new(ladder, start, own, patience);
@@ -225,7 +225,7 @@ pub fn run(args: Args, quiet: bool) -> Result<ExitStatus> {
         memcheck::check(&mut rig, &config, progress)?
     } else {
         drop(place);
-        check_command(&args, allowed, ladder, cancelled, patience, &pictures, quiet, progress)?
+        check_command(args, allowed, ladder, cancelled, patience, &pictures, quiet, progress)?
     };
     if let (Some(earlier), Some(path)) = (&earlier, &args.compare) {
         checked.comparison = Some(memcheck::compare(&checked, earlier, path, args.drift / 100.0));
@@ -293,7 +293,7 @@ fn check_command(
 
 /// The program that a command line names, and its arguments that are files.
 fn files_of(line: &[String]) -> BTreeSet<PathBuf> {
-    let program = line.first().map(Path::new).unwrap_or(Path::new(""));
+    let program = line.first().map_or(Path::new(""), Path::new);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = match program.components().count() {
         1 => std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file()),

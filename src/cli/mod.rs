@@ -97,7 +97,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         Command::Predict(args) => predict::run(args, cli.quiet),
         Command::Gradcam(args) => gradcam::run(args, cli.quiet),
-        Command::Memcheck(args) => memcheck::run(args, cli.quiet),
+        Command::Memcheck(args) => memcheck::run(&args, cli.quiet),
         Command::MemcheckChild(args) => memcheck::run_child(&args),
     }
 }

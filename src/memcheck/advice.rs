@@ -82,12 +82,12 @@ pub fn sentences(checked: &Checked) -> Vec<String> {
     let outcome = &checked.outcome;
     match outcome.ended {
         Ended::OomKilled => {
-            all.push(format!("it was killed in stage `{}` under {}", outcome.stage, checked.budget.memory))
+            all.push(format!("it was killed in stage `{}` under {}", outcome.stage, checked.budget.memory));
         }
         Ended::TimedOut => all.push(format!("it told nothing for too long in stage `{}` and was ended", outcome.stage)),
         Ended::Crashed(signal) => all.push(format!("it crashed in stage `{}` by signal {signal}", outcome.stage)),
         Ended::Exited(code) if code != 0 => {
-            all.push(format!("it ended in stage `{}` with exit status {code}", outcome.stage))
+            all.push(format!("it ended in stage `{}` with exit status {code}", outcome.stage));
         }
         Ended::Exited(_) | Ended::Stopped => {}
     }

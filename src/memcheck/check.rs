@@ -81,9 +81,11 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         progress.step();
     }
     let predicted = peaks.highest();
-    let floor = match config.floor && !long.run.estimated {
-        true => Some(floor::find(rig, &once, predicted.peak, progress)?),
-        false => None,
+    // A watchdog takes nothing back: under it the floor is the peak.
+    let floor = if config.floor && !long.run.estimated {
+        Some(floor::find(rig, &once, predicted.peak, progress)?)
+    } else {
+        None
     };
     let budget = config.budget.clone();
     let requests = long.run.stages.iter().find(|stage| stage.name == super::pipeline::REQUESTS);

@@ -3,6 +3,7 @@ use super::pipeline::{REQUESTS, TWO};
 use crate::memory::Event;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -93,7 +94,8 @@ fn listens(host: &str, port: u16) -> bool {
 }
 
 fn send(agent: &ureq::Agent, plan: &Drive, (name, picture): &(String, Vec<u8>)) -> Result<()> {
-    let kind = format!("image/{}", if name.ends_with(".png") { "png" } else { "jpeg" });
+    let is_png = Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    let kind = format!("image/{}", if is_png { "png" } else { "jpeg" });
     let (kind, body) = match &plan.field {
         None => (kind, picture.clone()),
         Some(field) => (format!("multipart/form-data; boundary={BOUNDARY}"), form(field, name, &kind, picture)),

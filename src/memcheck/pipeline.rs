@@ -84,7 +84,7 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
         let map = engine.answer(&read)?;
         if work.gradcam {
             marks.stage(ENCODE)?;
-            bench.paint(read, map)?;
+            bench.paint(read, map.as_ref())?;
         } else {
             drop(read);
         }
@@ -97,7 +97,7 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
         for picture in pictures.iter().cycle().take(work.requests) {
             let read = bench.read(picture)?;
             let map = engine.answer(&read)?;
-            bench.paint(read, map)?;
+            bench.paint(read, map.as_ref())?;
             tune_malloc(Phase::Running);
             marks.step()?;
         }
@@ -121,8 +121,8 @@ impl Bench {
     }
 
     /// Paints the map over its photo into a file, as `gradcam` does; a map that is flat is not painted.
-    fn paint(&self, mut read: Read, map: Option<Map>) -> Result<()> {
-        let Some(heat) = map.as_ref().and_then(|map| Heat::new(map).ok()) else { return Ok(()) };
+    fn paint(&self, mut read: Read, map: Option<&Map>) -> Result<()> {
+        let Some(heat) = map.and_then(|map| Heat::new(map).ok()) else { return Ok(()) };
         let geometry = Geometry::of(read.picture.size, &self.card.input);
         let style = Style {
             alpha: Style::ALPHA,
@@ -141,7 +141,7 @@ impl Bench {
 
 /// The network, with a backward pass where maps are wanted.
 enum Engine {
-    Plain(Model),
+    Plain(Box<Model>),
     Explaining(Box<Explainer>),
 }
 
@@ -149,7 +149,7 @@ impl Engine {
     fn start(prepared: Prepared, work: &Work) -> Result<Self> {
         let options = SessionOptions { threads: work.threads, spinning: false };
         if !work.gradcam {
-            return Ok(Self::Plain(prepared.start(&options)?));
+            return Ok(Self::Plain(Box::new(prepared.start(&options)?)));
         }
         let wanted = Wanted { layer: work.layer.clone(), ..Wanted::default() };
         Ok(Self::Explaining(Box::new(Explainer::start(prepared, &wanted, &options)?)))
@@ -186,7 +186,7 @@ fn two_at_once(bench: &Bench, picture: &Source, engine: Engine) -> Result<()> {
         for _ in 0..ROUNDS {
             let read = bench.read(picture)?;
             let map = engine.lock().unwrap_or_else(PoisonError::into_inner).answer(&read)?;
-            bench.paint(read, map)?;
+            bench.paint(read, map.as_ref())?;
         }
         anyhow::Ok(())
     };

@@ -1,5 +1,5 @@
 //! The page cache: whoever touches a file's page first is charged for it, so a run is measured with the files it will touch out of the cache
-//! (posix_fadvise(2), mincore(2)).
+//! (`posix_fadvise(2)`, mincore(2)).
 use crate::units::Bytes;
 use anyhow::{Context, Result};
 use std::fs::File;

@@ -18,7 +18,7 @@ pub enum Controller {
 #[derive(Clone, Debug)]
 pub struct Memberships {
     root: PathBuf,
-    memberships: String,
+    own: String,
     mounts: String,
 }
 
@@ -26,7 +26,7 @@ impl Memberships {
     /// Reads them below `root`, which is `/` outside tests. Where `/proc` cannot be read there are none.
     pub fn read(root: &Path) -> Self {
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_default();
-        Self { root: root.to_owned(), memberships: read("proc/self/cgroup"), mounts: read("proc/self/mountinfo") }
+        Self { root: root.to_owned(), own: read("proc/self/cgroup"), mounts: read("proc/self/mountinfo") }
     }
 
     /// The process's own folder in a hierarchy and those above it, up to where it is mounted; none where the hierarchy is not there.
@@ -48,7 +48,7 @@ impl Memberships {
 
     /// The controllers' names as they stand in `/proc/self/cgroup`, and the path.
     fn membership(&self, controller: Controller) -> Option<(&str, &str)> {
-        self.memberships.lines().find_map(|line| {
+        self.own.lines().find_map(|line| {
             let mut parts = line.splitn(3, ':');
             let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
             let has = |name: &str| controllers.split(',').any(|c| c == name);
@@ -90,7 +90,7 @@ pub fn scope_folder(root: &Path, pid: u32, scope: &str) -> Option<PathBuf> {
         let path = memberships.lines().find_map(|line| line.strip_prefix("0::"))?;
         if path.contains(scope) {
             let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
-            let own = Memberships { root: root.to_owned(), memberships: String::new(), mounts };
+            let own = Memberships { root: root.to_owned(), own: String::new(), mounts };
             return Some(own.mount(Controller::Unified, "").join(path.trim_start_matches('/')));
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! What `/proc` says about a process, and setting back its peak (proc_pid_status(5), proc_pid_smaps(5), proc_pid_clear_refs(5)).
+//! What `/proc` says about a process, and setting back its peak (`proc_pid_status(5)`, `proc_pid_smaps(5)`, `proc_pid_clear_refs(5)`).
 use crate::units::Bytes;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;

@@ -47,7 +47,7 @@ fn owner(name: &str) -> Option<Owner> {
     parts.next().is_none().then_some(Owner { namespace, pid, started })
 }
 
-/// `pid:[4026531836]`, what `/proc/self/ns/pid` points to (pid_namespaces(7)).
+/// `pid:[4026531836]`, what `/proc/self/ns/pid` points to (`pid_namespaces(7)`).
 fn namespace(root: &Path) -> u64 {
     let link = fs::read_link(root.join("proc/self/ns/pid")).unwrap_or_default();
     let digits: String = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect();

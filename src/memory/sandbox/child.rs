@@ -26,7 +26,7 @@ impl Child {
         if let Some((scoped, name)) = plan.ladder.scoped(&command, &plan.budget) {
             (command, scope) = (scoped, Some(name));
         }
-        let doors = group.as_ref().map(|group| group.doors()).transpose()?.unwrap_or_default();
+        let doors = group.as_ref().map(super::super::group::Group::doors).transpose()?.unwrap_or_default();
         enter(&mut command, doors);
         command.stdin(if plan.acknowledged { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

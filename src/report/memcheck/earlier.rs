@@ -1,7 +1,7 @@
 //! What `--compare` needs of an earlier report: the peaks out of its JSON.
 use super::json::SCHEMA;
-use crate::memcheck::Earlier;
 use super::words::clip;
+use crate::memcheck::Earlier;
 use crate::report::line::one_line;
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail, ensure};
