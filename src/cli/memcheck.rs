@@ -385,7 +385,7 @@ impl Pictures {
             return Ok(Self { paths, names, _drawn: None });
         }
         let place = place.and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_owned);
-        let folder = tempfile::Builder::new().prefix("dermai-memcheck-").tempdir_in(place)?;
+        let folder = memcheck::own_folder(&place)?;
         let mut drawn = Vec::new();
         for (name, size) in Self::DRAWN {
             let path = folder.path().join(name);

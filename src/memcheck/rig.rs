@@ -54,6 +54,8 @@ pub struct Measured {
 impl Rig {
     /// A rig for children that `start` makes out of a work; `own` are the files that they read.
     pub fn new(ladder: Ladder, start: Start, own: BTreeSet<PathBuf>, patience: Duration) -> Self {
+        // One name for each, as `/proc/PID/maps` has it: a file must not count twice.
+        let own = own.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
         Self { ladder, patience, deadline: None, cancelled: Arc::default(), start, own, found: BTreeSet::new() }
     }
 
@@ -89,6 +91,7 @@ impl Rig {
         D: FnOnce(Sender<Event>) + Send + 'static,
     {
         let (cache, shared) = self.chill();
+        let files = self.own.union(&self.found).cloned().collect();
         let plan = Plan {
             ladder: &self.ladder,
             budget,
@@ -96,7 +99,7 @@ impl Rig {
             patience: self.patience,
             deadline: self.deadline,
             first_stage,
-            files: &self.own,
+            files: &files,
             cancelled: &self.cancelled,
         };
         let (mut identity, mut said) = (None, None);
@@ -125,6 +128,17 @@ impl Rig {
     }
 }
 
+/// A temporary folder below `place`. Those that killed processes have left there are removed.
+pub fn own_folder(place: &Path) -> Result<TempDir> {
+    let root = Path::new("/");
+    for folder in memory::abandoned(root, place) {
+        let _ = fs::remove_dir_all(folder);
+    }
+    let name = memory::unused_name(root);
+    let made = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(place);
+    made.with_context(|| format!("no folder can be made below `{}`", place.display()))
+}
+
 /// A copy of this program that no other process has mapped, so that its pages can be cold; it goes with the folder.
 ///
 /// Beside the program, or in the temporary folder: the first place that can be written and whose files leave the page cache (those of a file
@@ -133,7 +147,7 @@ pub fn fresh_copy() -> Result<Option<(TempDir, PathBuf)>> {
     let program = env::current_exe().context("this program's own file is unknown")?;
     let places = [program.parent().map(Path::to_owned), Some(env::temp_dir())];
     for place in places.into_iter().flatten() {
-        let Ok(folder) = tempfile::Builder::new().prefix("dermai-memcheck-").tempdir_in(&place) else { continue };
+        let Ok(folder) = own_folder(&place) else { continue };
         let copy = folder.path().join("dermai");
         if fs::copy(&program, &copy).is_err() {
             continue;

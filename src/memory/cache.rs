@@ -55,22 +55,22 @@ pub fn resident(_path: &Path) -> Result<Bytes> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::fs;
 
     #[test]
     fn a_file_leaves_the_cache_unless_it_is_mapped() {
         // Beside the program: a temporary folder may lie in memory, which has no cache to leave.
-        let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-        let mut file = tempfile::NamedTempFile::new_in(folder).unwrap();
-        file.write_all(&vec![7; 3 << 20]).unwrap();
-        assert_eq!(resident(file.path()).unwrap(), Bytes::mb(3));
-        evict(file.path()).unwrap();
-        assert_eq!(resident(file.path()).unwrap(), Bytes(0));
+        let path = std::env::current_exe().unwrap().with_file_name(format!("cache-test-{}", std::process::id()));
+        fs::write(&path, vec![7; 3 << 20]).unwrap();
+        assert_eq!(resident(&path).unwrap(), Bytes::mb(3));
+        evict(&path).unwrap();
+        assert_eq!(resident(&path).unwrap(), Bytes(0));
         // SAFETY: nobody changes the file.
-        let map = unsafe { memmap2::Mmap::map(file.as_file()) }.unwrap();
+        let map = unsafe { memmap2::Mmap::map(&File::open(&path).unwrap()) }.unwrap();
         assert_eq!(map[1 << 20], 7);
-        evict(file.path()).unwrap();
-        assert!(resident(file.path()).unwrap() > Bytes(0));
+        evict(&path).unwrap();
+        assert!(resident(&path).unwrap() > Bytes(0));
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

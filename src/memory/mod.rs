@@ -19,7 +19,7 @@ pub use host::available;
 pub use ladder::{Ladder, Mechanism};
 pub use malloc::{Phase, tune_malloc};
 pub use sandbox::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step, run};
-pub use sweep::sweep;
+pub use sweep::{abandoned, unused_name};
 
 #[cfg(test)]
 mod tests {

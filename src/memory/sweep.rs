@@ -1,8 +1,8 @@
-//! Names of our cgroups, and removing those that a killed process has left behind.
+//! Names of our cgroups and temporary folders, and removing those that a killed process has left behind.
 use super::group::remove;
 use super::process::started;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Every name begins with this.
@@ -26,17 +26,20 @@ pub fn unused_name(root: &Path) -> String {
     format!("{PREFIX}{}-{}-{}-{count}", owner.namespace, owner.pid, owner.started)
 }
 
-/// Removes below `parent` the cgroups of processes that no longer live, with what still runs in them. Gives how many there were.
-pub fn sweep(root: &Path, parent: &Path) -> usize {
+/// Folders below `parent` with a name of ours whose processes no longer live.
+pub fn abandoned(root: &Path, parent: &Path) -> Vec<PathBuf> {
     let here = namespace(root);
-    let abandoned = |name: &str| {
-        let owner = owner(name)?;
-        let is_ours_to_judge = owner.namespace == here;
-        (is_ours_to_judge && started(root, owner.pid) != Some(owner.started)).then_some(())
+    let is_abandoned = |name: &str| {
+        // What another namespace's process has made is not ours to judge: it cannot be seen from here.
+        owner(name).is_some_and(|owner| owner.namespace == here && started(root, owner.pid) != Some(owner.started))
     };
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let left = entries.filter(|entry| entry.file_name().to_str().and_then(abandoned).is_some());
-    left.map(|entry| remove(&entry.path())).count()
+    entries.filter(|entry| entry.file_name().to_str().is_some_and(is_abandoned)).map(|entry| entry.path()).collect()
+}
+
+/// Removes below `parent` the cgroups of processes that no longer live, with what still runs in them.
+pub fn sweep(root: &Path, parent: &Path) {
+    abandoned(root, parent).iter().for_each(|folder| remove(folder));
 }
 
 fn owner(name: &str) -> Option<Owner> {
@@ -67,7 +70,7 @@ mod tests {
         for name in ["dermai-0-7-500-0", "dermai-0-7-499-0", "dermai-0-8-1-3", "dermai-9-8-1-3", "dermai-x", "other"] {
             fs::create_dir_all(parent.join(name)).expect("a folder");
         }
-        assert_eq!(sweep(root.path(), &parent), 2);
+        sweep(root.path(), &parent);
         let mut left: Vec<_> = fs::read_dir(&parent).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["dermai-0-7-500-0", "dermai-9-8-1-3", "dermai-x", "other"]);

@@ -30,6 +30,7 @@ impl Child {
         enter(&mut command, doors);
         command.stdin(if plan.acknowledged { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let before = Meter::before(plan);
         let mut inner = command
             .spawn()
             .with_context(|| format!("`{}` cannot be started", command.get_program().to_string_lossy()))?;
@@ -40,7 +41,7 @@ impl Child {
         if let Some(error) = error {
             listen(error, tell.clone(), Event::Error)?;
         }
-        let meter = Meter::new(plan, inner.id(), group, scope.as_deref());
+        let meter = Meter::new(plan, inner.id(), before, group, scope.as_deref());
         let input = inner.stdin.take();
         Ok((Self { inner, input }, meter))
     }

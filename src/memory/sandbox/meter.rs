@@ -44,11 +44,21 @@ pub struct Peaks {
 }
 
 impl Meter {
+    /// Pages that files have in the cache before the child is started.
+    pub fn before(plan: &Plan<'_>) -> BTreeMap<PathBuf, Bytes> {
+        plan.files.iter().map(|file| (file.clone(), resident(file).unwrap_or_default())).collect()
+    }
+
     /// For a child that was just started.
-    pub fn new(plan: &Plan<'_>, pid: u32, group: Option<Group>, scope: Option<&str>) -> Self {
+    pub fn new(
+        plan: &Plan<'_>,
+        pid: u32,
+        before: BTreeMap<PathBuf, Bytes>,
+        group: Option<Group>,
+        scope: Option<&str>,
+    ) -> Self {
         let root = plan.ladder.root().to_owned();
         let group = group.or_else(|| scope.and_then(|name| scope_folder(&root, pid, name)).map(Group::of_others));
-        let before = plan.files.iter().map(|file| (file.clone(), resident(file).unwrap_or_default())).collect();
         Self { root, pid, group, known_peak: Bytes::default(), watch: Watch { before, ..Watch::default() } }
     }
 
