@@ -18,6 +18,7 @@ mod models;
 mod overlay;
 mod parity;
 mod pixels;
+mod planted;
 mod predict;
 mod refusals;
 mod results;
