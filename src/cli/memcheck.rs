@@ -42,7 +42,7 @@ The predicted peak is what the kernel would charge to a container of its own, pa
 // `--json` alone, `--json FILE` and neither are three cases, and clap spells them so.
 #[allow(clippy::option_option, clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, group(ArgGroup::new("whose").args(["budget", "blueprint"])))]
+#[command(after_help = EXAMPLES, args_override_self = true, group(ArgGroup::new("whose").args(["budget", "blueprint"])))]
 pub struct Args {
     /// An .onnx file, a folder with a `model.yaml`, or a name below `models/`; the default model if left out.
     #[arg(short, long, value_name = "MODEL", env = "DERMAI_MODEL", value_hint = ValueHint::AnyPath)]
@@ -102,7 +102,7 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percent, help_heading = "Verdict")]
     drift: f64,
     /// A child that tells nothing for so many seconds hangs.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Verdict")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Verdict")]
     timeout: u64,
     /// JSON, to standard output or to FILE (which ends in `.json`).
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Report")]
@@ -188,11 +188,11 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     let earlier = args.compare.as_deref().map(read_earlier).transpose()?;
     let allowed = Allowed::of(args)?;
     let blueprint = allowed.blueprint.clone();
-    let ladder = Ladder::climb(Path::new("/"), args.enforce.map(Mechanism::from))?;
     let cancelled = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, cancelled.clone()).context("signals cannot be caught")?;
     }
+    let ladder = Ladder::climb(Path::new("/"), args.enforce.map(Mechanism::from))?;
     let mut silent = ();
     let mut terminal = Terminal::default();
     let progress: &mut dyn Progress = if quiet { &mut silent } else { &mut terminal };
@@ -200,15 +200,13 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     let place = memcheck::fresh_copy()?;
     let pictures = Pictures::of(&args.images, place.as_ref().map(|(folder, _)| folder.path()))?;
     let mut checked = if args.command.is_empty() {
-        // Dropped before the first run: what this process has mapped does not leave the page cache.
         let prepared = Prepared::find(args.model.as_deref())?;
         if !quiet {
             prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
         }
-        let (start, own) = starter(place, &prepared, &pictures)?;
-        let work = work(args, &allowed.budget, &prepared, &pictures.paths);
         let model = prepared.card.name.clone();
-        drop(prepared);
+        let (start, own, place) = starter(place, prepared, &pictures)?;
+        let work = work(args, &allowed.budget, place, &pictures.paths);
         let mut rig = Rig::new(ladder, start, own, patience);
         rig.cancelled = cancelled;
         let config = memcheck::Config {
@@ -403,11 +401,11 @@ impl Pictures {
 }
 
 /// What each child does.
-fn work(args: &Args, budget: &Budget, model: &Prepared, pictures: &[PathBuf]) -> pipeline::Work {
+fn work(args: &Args, budget: &Budget, model: PathBuf, pictures: &[PathBuf]) -> pipeline::Work {
     let by_share = budget.cpus.map(|cpus| (cpus.ceil() as usize).max(1));
     let threads = args.threads.map(usize::from).or(by_share).unwrap_or_else(|| granted(Path::new("/")).threads());
     pipeline::Work {
-        model: model.place().to_owned(),
+        model,
         pictures: pictures.to_vec(),
         gradcam: !args.no_gradcam,
         layer: args.layer.clone(),
@@ -418,19 +416,31 @@ fn work(args: &Args, budget: &Budget, model: &Prepared, pictures: &[PathBuf]) ->
     }
 }
 
-/// How children are started: from the fresh copy, with everything named that the copy would not find.
+/// How children are started: from the fresh copy of this program and of what other processes have mapped, with everything named that the copy
+/// would not find.
 fn starter(
     place: Option<(TempDir, PathBuf)>,
-    model: &Prepared,
+    model: Prepared,
     pictures: &Pictures,
-) -> Result<(Start, BTreeSet<PathBuf>)> {
-    let runtime = find_runtime()?;
+) -> Result<(Start, BTreeSet<PathBuf>, PathBuf)> {
+    let mut runtime = find_runtime()?;
+    let mut files = model.files()?;
+    let mut model_place = model.place().to_owned();
+    drop(model); // what this process has mapped does not leave the page cache
     let program = match &place {
-        Some((_, copy)) => copy.clone(),
+        Some((folder, copy)) => {
+            runtime = memcheck::cold_files(vec![runtime], &folder.path().join("runtime"))?.remove(0);
+            let copies = folder.path().join("model");
+            files = memcheck::cold_files(files, &copies)?;
+            if files[0].starts_with(&copies) {
+                model_place = if model_place.is_file() { files[0].clone() } else { copies };
+            }
+            copy.clone()
+        }
         None => std::env::current_exe().context("this program's own file is unknown")?,
     };
     let mut own = BTreeSet::from([program.clone(), runtime.clone()]);
-    own.extend(model.files().map(Path::to_owned));
+    own.extend(files);
     own.extend(pictures.paths.iter().cloned());
     let start = move |work: &pipeline::Work| {
         let _lives_as_long = &place;
@@ -438,7 +448,7 @@ fn starter(
         command.arg(CHILD).arg(serde_json::to_string(work)?).env(RUNTIME_VARIABLE, &runtime);
         Ok(command)
     };
-    Ok((Box::new(start), own))
+    Ok((Box::new(start), own, model_place))
 }
 
 fn read_earlier(path: &Path) -> Result<memcheck::Earlier> {

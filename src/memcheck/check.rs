@@ -64,19 +64,29 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         let survived = pass.run.outcome.survived();
         passes.push(pass);
         if !survived {
-            break; // the long run will say where
+            break;
         }
     }
-    let long = rig.run(&config.work, limit)?;
-    progress.step();
-    peaks.add(&long.run);
+    // A first pass that did not survive says it all.
+    let failed = passes.pop_if(|pass| !pass.run.outcome.survived());
+    let long = match failed {
+        Some(pass) => pass,
+        None => {
+            let long = rig.run(&config.work, limit)?;
+            progress.step();
+            peaks.add(&long.run);
+            long
+        }
+    };
     // What ran into the limit took what it got; what it wanted shows without the limit.
     if long.run.limit_hits > 0 || !long.run.outcome.survived() {
         let free = rig.run(&config.work, memory::Budget { memory: Some(machine_allows()), cpus: None })?;
         peaks.add(&free.run);
     }
     let stages = peaks.stages();
-    let slow = share.map(|share| cpu_share(rig, config, share, &long)).transpose()?;
+    // At a tenth of a processor what does not fit would not fit for longer.
+    let slow =
+        share.filter(|_| long.run.outcome.survived()).map(|share| cpu_share(rig, config, share, &long)).transpose()?;
     if share.is_some() {
         progress.step();
     }

@@ -20,7 +20,7 @@ mod verdict;
 pub use check::{Config, check};
 pub use compare::{Earlier, compare};
 pub use drive::Drive;
-pub use rig::{Rig, Start, fresh_copy, own_folder};
+pub use rig::{Rig, Start, cold_files, fresh_copy, own_folder};
 pub use verdict::{Band, Verdict};
 
 use crate::deploy::Finding;

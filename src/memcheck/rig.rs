@@ -139,6 +139,22 @@ pub fn own_folder(place: &Path) -> Result<TempDir> {
     made.with_context(|| format!("no folder can be made below `{}`", place.display()))
 }
 
+/// `files`, or copies of them in `folder` where one of them stays in the page cache because another process has it mapped. They lie in one
+/// folder, and keep their names.
+pub fn cold_files(files: Vec<PathBuf>, folder: &Path) -> Result<Vec<PathBuf>> {
+    let stays = |path: &PathBuf| evict(path).and_then(|()| resident(path)).map_or(true, |left| left.0 > 0);
+    if !files.iter().any(stays) {
+        return Ok(files);
+    }
+    fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    let copy = |path: PathBuf| {
+        let to = folder.join(path.file_name().unwrap_or_default());
+        fs::copy(&path, &to).with_context(|| format!("`{}` cannot be copied to `{}`", path.display(), to.display()))?;
+        Ok(to)
+    };
+    files.into_iter().map(copy).collect()
+}
+
 /// A copy of this program that no other process has mapped, so that its pages can be cold; it goes with the folder.
 ///
 /// Beside the program, or in the temporary folder: the first place that can be written and whose files leave the page cache (those of a file
