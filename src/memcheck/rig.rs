@@ -53,7 +53,7 @@ pub struct Measured {
 
 impl Rig {
     /// A rig for children that `start` makes out of a work; `own` are the files that they read.
-    pub fn new(ladder: Ladder, start: Start, own: BTreeSet<PathBuf>, patience: Duration) -> Self {
+    pub fn new(ladder: Ladder, start: Start, own: &BTreeSet<PathBuf>, patience: Duration) -> Self {
         // One name for each, as `/proc/PID/maps` has it: a file must not count twice.
         let own = own.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
         Self { ladder, patience, deadline: None, cancelled: Arc::default(), start, own, found: BTreeSet::new() }
@@ -139,20 +139,18 @@ pub fn own_folder(place: &Path) -> Result<TempDir> {
     made.with_context(|| format!("no folder can be made below `{}`", place.display()))
 }
 
-/// `files`, or copies of them in `folder` where one of them stays in the page cache because another process has it mapped. They lie in one
-/// folder, and keep their names.
-pub fn cold_files(files: Vec<PathBuf>, folder: &Path) -> Result<Vec<PathBuf>> {
-    let stays = |path: &PathBuf| evict(path).and_then(|()| resident(path)).map_or(true, |left| left.0 > 0);
-    if !files.iter().any(stays) {
-        return Ok(files);
-    }
-    fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
-    let copy = |path: PathBuf| {
+/// Copies of `files` in `folder`, under their own names: no other process maps them, now or while runs are measured. The files themselves where
+/// they cannot be copied, such as on a full disk, or do not lie side by side; whether they were cold is then told with the result.
+pub fn cold_files(files: Vec<PathBuf>, folder: &Path) -> Vec<PathBuf> {
+    let copy = |path: &PathBuf| {
         let to = folder.join(path.file_name().unwrap_or_default());
-        fs::copy(&path, &to).with_context(|| format!("`{}` cannot be copied to `{}`", path.display(), to.display()))?;
-        Ok(to)
+        fs::copy(path, &to).map(|_| to)
     };
-    files.into_iter().map(copy).collect()
+    if files.iter().any(|path| path.parent() != files[0].parent()) {
+        return files;
+    }
+    let copies = fs::create_dir_all(folder).and_then(|()| files.iter().map(copy).collect());
+    copies.unwrap_or(files)
 }
 
 /// A copy of this program that no other process has mapped, so that its pages can be cold; it goes with the folder.

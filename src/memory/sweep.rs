@@ -39,7 +39,9 @@ pub fn abandoned(root: &Path, parent: &Path) -> Vec<PathBuf> {
 
 /// Removes below `parent` the cgroups of processes that no longer live, with what still runs in them.
 pub fn sweep(root: &Path, parent: &Path) {
-    abandoned(root, parent).iter().for_each(|folder| remove(folder));
+    for folder in abandoned(root, parent) {
+        remove(&folder);
+    }
 }
 
 fn owner(name: &str) -> Option<Owner> {

@@ -254,13 +254,13 @@ impl<'p> Followed<'p> {
             }
             match events.recv_timeout(self.meter.interval(LOOK)) {
                 Ok(Event::Stop) => break Ended::Stopped,
-                Ok(Event::Failed(why)) => match self.is_ending()? {
-                    Some(ended) => break ended,
-                    None => {
-                        failed = Some(why);
-                        break Ended::Stopped;
+                Ok(Event::Failed(why)) => {
+                    if let Some(ended) = self.is_ending()? {
+                        break ended;
                     }
-                },
+                    failed = Some(why);
+                    break Ended::Stopped;
+                }
                 Ok(event) => {
                     let heard = hear(&event);
                     self.hear(match event {
