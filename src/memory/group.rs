@@ -2,7 +2,7 @@
 use crate::units::Bytes;
 use anyhow::{Context, Result, anyhow};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,7 +75,8 @@ impl Group {
         };
         let mut group =
             Self { version, memory: make(memory)?, cpu: None, own_peak: None, swap_possible: false, ours: true };
-        if budget.cpus.is_some() {
+        // v2 has one folder for both.
+        if budget.cpus.is_some() && version == Version::V1 {
             group.cpu = cpu.map(make).transpose()?;
         }
         group.limit(budget)?;
@@ -122,6 +123,11 @@ impl Group {
         self.swap_possible
     }
 
+    /// Whether somebody else may remove it while it is looked at.
+    pub fn may_vanish(&self) -> bool {
+        !self.ours
+    }
+
     /// Files that a process writes `0` to in order to join, opened.
     pub fn doors(&self) -> Result<Vec<File>> {
         let open = |folder: &PathBuf| {
@@ -150,7 +156,7 @@ impl Group {
         match (&mut self.own_peak, self.version) {
             (Some(file), _) => {
                 if file.rewind().and_then(|()| file.write_all(b"0")).is_err() {
-                    self.own_peak = None; // v2 before Linux 6.12
+                    self.own_peak = None; // v2 before Linux 6.12: root can open the file for writing all the same
                 }
             }
             (None, Version::V1) => {
@@ -232,10 +238,16 @@ impl Drop for Group {
     }
 }
 
-/// Ends every process of a cgroup and removes it. What cannot be removed now is found at the next start (`memory::sweep`).
+/// Ends every process of a cgroup and of those below it, and removes them. What cannot be removed now is found at the next start
+/// (`memory::sweep`).
 pub fn remove(folder: &Path) {
     empty(folder);
-    let _ = fs::remove_dir(folder);
+    let begun = Instant::now();
+    // A process that is no longer listed may still hold its cgroup for a moment.
+    while fs::remove_dir(folder).is_err_and(|error| error.kind() == ErrorKind::ResourceBusy) && begun.elapsed() < DEATH
+    {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn open_peak(folder: &Path) -> Option<File> {
@@ -243,6 +255,11 @@ fn open_peak(folder: &Path) -> Option<File> {
 }
 
 fn empty(folder: &Path) {
+    // What the child has made below it, such as a container.
+    let below = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    below.filter(|path| path.is_dir()).for_each(|path| remove(&path));
+    // Since Linux 5.14 all at once, however fast they fork.
+    let _ = write(&folder.join("cgroup.kill"), "1");
     let begun = Instant::now();
     loop {
         let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
@@ -371,5 +388,26 @@ mod tests {
             ("10000".into(), "100000".into())
         );
         assert!(one.swap_possible(), "this kernel does not account for swap");
+    }
+
+    #[test]
+    fn v2_has_one_folder_for_memory_and_cpu() {
+        let root = tree(&[]);
+        let budget = Budget { memory: None, cpus: Some(0.1) };
+        let tried = Group::create(Version::V2, root.path(), Some(root.path()), "g", &budget);
+        // As far as it gets without a kernel.
+        let error = format!("{:#}", tried.unwrap_err());
+        assert!(error.contains("cannot be written") && error.contains("g/cpu.max"), "{error}");
+        assert!(!root.path().join("g").exists(), "what could not be limited is removed");
+    }
+
+    #[test]
+    fn cgroups_that_the_child_made_are_removed_with_it() {
+        let root = tree(&[]);
+        let folder = root.path().join("g");
+        fs::create_dir_all(folder.join("container/init")).unwrap();
+        fs::create_dir_all(folder.join("other")).unwrap();
+        remove(&folder);
+        assert!(!folder.exists());
     }
 }
