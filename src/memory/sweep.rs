@@ -28,15 +28,15 @@ pub fn unused_name(root: &Path) -> String {
 
 /// Removes below `parent` the cgroups of processes that no longer live, with what still runs in them. Gives how many there were.
 pub fn sweep(root: &Path, parent: &Path) -> usize {
-    let here = namespace(root);
-    let abandoned = |name: &str| {
-        let owner = owner(name)?;
-        let is_ours_to_judge = owner.namespace == here;
-        (is_ours_to_judge && started(root, owner.pid) != Some(owner.started)).then_some(())
-    };
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let left = entries.filter(|entry| entry.file_name().to_str().and_then(abandoned).is_some());
+    let left = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| is_abandoned(root, name)));
     left.map(|entry| remove(&entry.path())).count()
+}
+
+/// Whether the name is one of ours, and the process that gave it has ended. Those of other namespaces are not ours to judge.
+pub fn is_abandoned(root: &Path, name: &str) -> bool {
+    owner(name)
+        .is_some_and(|owner| owner.namespace == namespace(root) && started(root, owner.pid) != Some(owner.started))
 }
 
 fn owner(name: &str) -> Option<Owner> {
