@@ -1,11 +1,10 @@
 //! A cgroup of our own: created with limits, read, emptied and removed (kernel documentation: admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
+use super::sweep::{empty, remove};
 use crate::units::Bytes;
 use anyhow::{Context, Result, anyhow};
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// Which interface the kernel offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +38,6 @@ pub struct Charged {
 
 /// Period of the CPU quota in microseconds: the kernel's default, and what container runtimes use.
 const PERIOD: u64 = 100_000;
-/// A killed process is gone within this time; the kernel has to give back its memory first.
-const DEATH: Duration = Duration::from_secs(5);
 
 /// A cgroup that lives as long as this value.
 #[derive(Debug)]
@@ -238,41 +235,8 @@ impl Drop for Group {
     }
 }
 
-/// Ends every process of a cgroup and of those below it, and removes them. What cannot be removed now is found at the next start
-/// (`memory::sweep`).
-pub fn remove(folder: &Path) {
-    empty(folder);
-    let begun = Instant::now();
-    // A process that is no longer listed may still hold its cgroup for a moment.
-    while fs::remove_dir(folder).is_err_and(|error| error.kind() == ErrorKind::ResourceBusy) && begun.elapsed() < DEATH
-    {
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 fn open_peak(folder: &Path) -> Option<File> {
     OpenOptions::new().read(true).write(true).open(folder.join("memory.peak")).ok()
-}
-
-fn empty(folder: &Path) {
-    // What the child has made below it, such as a container.
-    let below = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    below.filter(|path| path.is_dir()).for_each(|path| remove(&path));
-    // Since Linux 5.14 all at once, however fast they fork.
-    let _ = write(&folder.join("cgroup.kill"), "1");
-    let begun = Instant::now();
-    loop {
-        let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-        let processes: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).filter(|&pid| pid > 0).collect();
-        if processes.is_empty() || begun.elapsed() > DEATH {
-            return;
-        }
-        for pid in processes {
-            super::process::kill(pid);
-        }
-        // A cgroup v1 tells nobody when it is empty.
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn write(path: &Path, value: &str) -> Result<()> {
@@ -399,15 +363,5 @@ mod tests {
         let error = format!("{:#}", tried.unwrap_err());
         assert!(error.contains("cannot be written") && error.contains("g/cpu.max"), "{error}");
         assert!(!root.path().join("g").exists(), "what could not be limited is removed");
-    }
-
-    #[test]
-    fn cgroups_that_the_child_made_are_removed_with_it() {
-        let root = tree(&[]);
-        let folder = root.path().join("g");
-        fs::create_dir_all(folder.join("container/init")).unwrap();
-        fs::create_dir_all(folder.join("other")).unwrap();
-        remove(&folder);
-        assert!(!folder.exists());
     }
 }

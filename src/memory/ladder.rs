@@ -109,11 +109,18 @@ impl Ladder {
     pub fn limits_cpu(&self) -> bool {
         match &self.rung {
             // Asked for only now: a machine that is not asked for a CPU share keeps its scheduling as it is.
-            Rung::Cgroup { version: Version::V2, memory, .. } => delegation::hand_down(memory, "cpu").is_ok(),
+            Rung::Cgroup { version: Version::V2, memory, .. } => self.hands_cpu_down(memory),
             Rung::Cgroup { version: Version::V1, cpu, .. } => cpu.is_some(),
             Rung::Scope { .. } => true,
             Rung::Watchdog => false,
         }
+    }
+
+    /// Has the cgroup v2 that groups are made in, and from the top those above it, hand the CPU down: systemd leaves it out until a unit asks.
+    fn hands_cpu_down(&self, folder: &Path) -> bool {
+        let own = Memberships::read(&self.root).folders(Controller::Unified).unwrap_or_default();
+        let above = own.iter().rev().filter(|above| folder.starts_with(above));
+        above.fold(false, |_, above| delegation::hand_down(above, "cpu").is_ok())
     }
 
     /// The root that kernel files are read below.
@@ -243,5 +250,22 @@ mod tests {
             let error = format!("{:#}", Ladder::climb(root.path(), Some(wanted)).unwrap_err());
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn the_cpu_is_handed_down_from_the_top_to_where_groups_are_made() {
+        let root = tree(&[
+            ("proc/self/cgroup", "0::/a/b\n"),
+            ("sys/fs/cgroup/cgroup.subtree_control", "memory\n"),
+            ("sys/fs/cgroup/a/cgroup.subtree_control", "memory\n"),
+            ("sys/fs/cgroup/a/b/cgroup.subtree_control", ""),
+        ]);
+        let folder = root.path().join("sys/fs/cgroup");
+        let rung = Rung::Cgroup { version: Version::V2, memory: folder.join("a"), cpu: None, _aside: None };
+        let ladder = Ladder { root: root.path().to_owned(), rung, passed_over: Vec::new() };
+        assert!(ladder.limits_cpu());
+        let told =
+            ["", "a", "a/b"].map(|name| fs::read_to_string(folder.join(name).join("cgroup.subtree_control")).unwrap());
+        assert_eq!(told, ["+cpu", "+cpu", ""]);
     }
 }
