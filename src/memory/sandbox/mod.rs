@@ -288,7 +288,8 @@ impl<'p> Followed<'p> {
                 break Ended::TimedOut;
             }
         };
-        let ended = if self.meter.oom_kills() > 0 { Ended::OomKilled } else { ended };
+        let signal = if let Ended::Crashed(signal) = ended { Some(signal) } else { None };
+        let ended = if self.meter.oom_killed(signal) { Ended::OomKilled } else { ended };
         self.close();
         self.child.end();
         // What it said last, such as why it failed.
