@@ -100,7 +100,12 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     let requests = long.run.stages.iter().find(|stage| stage.name == super::pipeline::REQUESTS);
     let left = Bytes(budget.memory.0.saturating_sub(predicted.peak.0));
     let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
-    let verdict = Verdict::of(&predicted, allowance(&long.run), &budget, &long.run.outcome);
+    let verdict = Verdict::of(
+        &predicted,
+        Bytes(allowance(&long.run).0.max(peaks.unseen(&predicted).0)),
+        &budget,
+        &long.run.outcome,
+    );
     let mut choices = choices(rig, config, &once, &plans, &verdict, &long, progress)?;
     if let Some(slow) = slow.as_ref().filter(|slow| slow.enforced) {
         choices[0].first_answer = Some(slow.first_answer);

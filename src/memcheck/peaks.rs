@@ -83,6 +83,16 @@ impl Peaks {
     }
 }
 
+impl Peaks {
+    /// What the highest of all runs, seen or not, may have beyond the highest that was seen in `stage`: of n values from an even spread the
+    /// highest falls short by a part of the range in n + 1 and the range is n - 1 such parts, so it is what was seen of the range, over n - 1.
+    /// Where the kernel gives huge pages a stage differs by megabytes from run to run.
+    pub fn unseen(&self, stage: &StagePeak) -> Bytes {
+        let runs = self.stages.iter().find(|seen| seen.highest.name == stage.name).map_or(0, |seen| seen.times.len());
+        Bytes(if runs > 1 { stage.spread.0 / (runs as u64 - 1) } else { 0 })
+    }
+}
+
 /// What a run may be charged beyond what others were: the kernel charges in batches of 64 pages for each processor (`MEMCG_CHARGE_BATCH`,
 /// mm/memcontrol.c), and which processors a run touches is chance. Of an estimate, a fiftieth.
 pub fn allowance(run: &Run) -> Bytes {
@@ -95,3 +105,49 @@ pub fn allowance(run: &Run) -> Bytes {
 
 /// The pipeline's threads run on no more processors than this at a time.
 const MOST_PROCESSORS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Ended, Outcome, Stage};
+    use std::collections::BTreeSet;
+
+    fn run(peaks: &[(&str, u64)], ended: Ended) -> Run {
+        let stage = |&(name, mb): &(&str, u64)| Stage {
+            name: name.into(),
+            began: Duration::ZERO,
+            elapsed: Duration::from_millis(mb),
+            peak: Bytes::mb(mb),
+            resident: Bytes::mb(mb / 2),
+            anon: Bytes::mb(mb / 4),
+            file: Bytes::mb(mb / 8),
+            steps: Vec::new(),
+        };
+        Run {
+            stages: peaks.iter().map(stage).collect(),
+            samples: Vec::new(),
+            failed: None,
+            outcome: Outcome { ended, stage: peaks.last().map_or_else(String::new, |last| last.0.into()) },
+            limit_hits: 0,
+            mapped: BTreeSet::new(),
+            swap_possible: false,
+            estimated: false,
+        }
+    }
+
+    #[test]
+    fn the_highest_of_the_runs_counts_with_its_parts() {
+        let mut peaks = Peaks::default();
+        peaks.add(&run(&[("a", 40), ("b", 80)], Ended::Exited(0)));
+        peaks.add(&run(&[("a", 48), ("b", 72), ("c", 8)], Ended::Exited(0)));
+        // Killed early: what it had by then is no low peak.
+        peaks.add(&run(&[("a", 16)], Ended::OomKilled));
+        let stages = peaks.stages();
+        let found: Vec<_> = stages.iter().map(|s| (s.name.as_str(), s.peak, s.anon, s.spread)).collect();
+        let mb = Bytes::mb;
+        let expected = [("a", mb(48), mb(12), mb(8)), ("b", mb(80), mb(20), mb(8)), ("c", mb(8), mb(2), mb(0))];
+        assert_eq!(found, expected);
+        assert_eq!((peaks.highest().name.as_str(), stages[0].elapsed), ("b", Duration::from_millis(40)));
+        assert_eq!((peaks.unseen(&stages[1]), peaks.unseen(&stages[2])), (mb(8), mb(0)));
+    }
+}
