@@ -61,8 +61,10 @@ impl Marks for Planted {
     }
 
     fn step(&mut self) -> anyhow::Result<()> {
-        if self.defect == "leak" {
-            Box::leak(filled(1).into_boxed_slice());
+        match self.defect.as_str() {
+            "leak" => drop(Box::leak(filled(1).into_boxed_slice())),
+            "small leak" => drop(Box::leak(black_box(vec![1u8; 32 << 10]).into_boxed_slice())),
+            _ => {}
         }
         self.inner.step()
     }
@@ -156,6 +158,16 @@ fn a_leak_of_one_megabyte_a_request_is_measured() {
         assert_eq!(checked.verdict.peak_stage, REQUESTS);
         let left = checked.verdict.headroom as f64 / requests.slope;
         assert!((requests.until_full.unwrap() as f64 - left).abs() < left * 0.2, "{requests:?}");
+    }
+}
+
+/// Less than a cgroup's counters tell at a time.
+#[test]
+fn a_leak_of_a_few_pages_is_measured() {
+    for way in ways() {
+        let checked = check(way, "small leak", Bytes::mb(512), 40);
+        let requests = checked.requests.as_ref().unwrap();
+        assert!(requests.leaks() && (requests.slope / 32_768.0 - 1.0).abs() < 0.2, "{requests:?}");
     }
 }
 

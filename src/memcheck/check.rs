@@ -106,7 +106,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         &budget,
         &long.run.outcome,
     );
-    let mut choices = choices(rig, config, &once, &plans, &verdict, &long, progress)?;
+    let mut choices = choices(rig, config, &plans, &verdict, &long, progress)?;
     if let Some(slow) = slow.as_ref().filter(|slow| slow.enforced) {
         choices[0].first_answer = Some(slow.first_answer);
     }
@@ -225,7 +225,6 @@ impl Times {
 fn choices(
     rig: &mut Rig,
     config: &Config,
-    once: &Work,
     plans: &[Plan],
     verdict: &Verdict,
     long: &Measured,
@@ -238,8 +237,8 @@ fn choices(
         if config.measure_options {
             let cpus = Some(plan.cpu).filter(|_| rig.ladder.limits_cpu());
             let threads = plan.cpu.ceil() as usize;
-            let pass =
-                rig.run(&Work { threads, ..once.clone() }, memory::Budget { memory: Some(plan.memory), cpus })?;
+            let work = Work { threads, requests: 0, ..config.work.clone() };
+            let pass = rig.run(&work, memory::Budget { memory: Some(plan.memory), cpus })?;
             choice.peak = Bytes(pass.run.peak().0 + allowance(&pass.run).0);
             choice.fits = pass.run.outcome.survived() && choice.peak <= plan.memory;
             choice.first_answer = cpus.map(|_| Times::of(&pass.run).first_answer).or(choice.first_answer);

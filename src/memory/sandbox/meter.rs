@@ -205,6 +205,14 @@ impl Meter {
         self.group.as_ref().map_or(0, Group::limit_hits).max(self.last.limit_hits)
     }
 
+    /// Anonymous memory of the child and its descendants, to the page: a cgroup's counters are brought up to date in batches, in which a small
+    /// leak is lost. Takes a walk through the page tables, so it is not for every look.
+    pub fn anon_to_the_page(&self) -> Bytes {
+        let tree = process::tree(&self.root, self.pid);
+        let parts = tree.into_iter().filter_map(|pid| process::proportional(&self.root, pid).ok());
+        Bytes(parts.map(|parts| parts.anon.0).sum())
+    }
+
     /// Files that the child has mapped.
     pub fn mapped_files(&self) -> BTreeSet<PathBuf> {
         process::mapped_files(&self.root, self.pid)

@@ -330,11 +330,11 @@ impl<'p> Followed<'p> {
                 self.open(name);
             }
             Heard::Step => {
-                let charged = self.meter.charged()?;
-                self.seen.note(&charged);
                 let elapsed = self.heard.elapsed();
+                self.seen.note(&self.meter.charged()?);
+                let anon = self.meter.anon_to_the_page();
                 if let Some(stage) = self.stages.last_mut() {
-                    stage.steps.push(Step { elapsed, anon: charged.anon });
+                    stage.steps.push(Step { elapsed, anon });
                 }
             }
         }
