@@ -1,0 +1,227 @@
+//! Follows a child from its start to its end: what it tells, what it is charged, and when it has to be ended.
+use super::child::Child;
+use super::meter::Meter;
+use super::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step};
+use crate::memory::group::Charged;
+use crate::units::Bytes;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Memory is looked at this often; a peak between two looks is not missed, the kernel keeps it.
+const LOOK: Duration = Duration::from_millis(4);
+/// A process that is being killed is gone within this time.
+const DYING: Duration = Duration::from_millis(500);
+/// More points than this are thinned out to half.
+const POINTS: usize = 4000;
+
+/// A child that runs.
+pub struct Followed<'p> {
+    plan: &'p Plan<'p>,
+    child: Child,
+    meter: Meter,
+    begun: Instant,
+    /// When it last told something.
+    heard: Instant,
+    stages: Vec<Stage>,
+    /// The highest of what was seen since the last stage began.
+    seen: Seen,
+    samples: Vec<Sample>,
+    look: Duration,
+    last_look: Instant,
+    mapped: BTreeSet<PathBuf>,
+}
+
+/// The highest of what was seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    total: Bytes,
+    anon: Bytes,
+    file: Bytes,
+}
+
+impl Seen {
+    fn note(&mut self, charged: &Charged) {
+        self.total = self.total.max(charged.total);
+        self.anon = self.anon.max(charged.anon);
+        self.file = self.file.max(charged.file);
+    }
+}
+
+impl<'p> Followed<'p> {
+    /// A child that was just started.
+    pub fn new(plan: &'p Plan<'p>, child: Child, meter: Meter) -> Self {
+        let now = Instant::now();
+        let mut followed = Self {
+            plan,
+            child,
+            meter,
+            begun: now,
+            heard: now,
+            stages: Vec::new(),
+            seen: Seen::default(),
+            samples: Vec::new(),
+            look: LOOK,
+            last_look: now,
+            mapped: BTreeSet::new(),
+        };
+        followed.open(plan.first_stage.to_owned());
+        followed
+    }
+
+    /// Follows it to its end; `hear` is told what it writes.
+    pub fn follow(mut self, events: &Receiver<Event>, hear: &mut dyn FnMut(&Event) -> Heard) -> Result<Run> {
+        let mut failed = None;
+        let ended = loop {
+            if self.plan.cancelled.load(Ordering::Relaxed) {
+                self.child.end();
+                bail!("interrupted");
+            }
+            match events.recv_timeout(self.meter.interval(LOOK)) {
+                Ok(Event::Stop) => break Ended::Stopped,
+                Ok(Event::Failed(why)) => {
+                    if let Some(ended) = self.is_ending()? {
+                        break ended;
+                    }
+                    failed = Some(why);
+                    break Ended::Stopped;
+                }
+                Ok(event) => {
+                    let heard = hear(&event);
+                    self.hear(match event {
+                        Event::Stage(name) => Heard::Stage(name),
+                        Event::Step => Heard::Step,
+                        Event::Out(_) | Event::Error(_) | Event::Stop | Event::Failed(_) => heard,
+                    })?;
+                }
+                // Both pipes are closed and nobody drives: it is about to end, or went on without them.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(ended) = self.child.ended()? {
+                while let Ok(event) = events.try_recv() {
+                    hear(&event);
+                }
+                break ended;
+            }
+            self.look()?;
+            if self.meter.is_over(self.plan.budget.memory) {
+                break Ended::OomKilled;
+            }
+            let is_late = self.plan.deadline.is_some_and(|deadline| self.begun.elapsed() > deadline);
+            if is_late || self.heard.elapsed() > self.plan.patience {
+                break Ended::TimedOut;
+            }
+        };
+        let signal = if let Ended::Crashed(signal) = ended { Some(signal) } else { None };
+        let ended = if self.meter.oom_killed(signal) { Ended::OomKilled } else { ended };
+        self.close();
+        self.child.end();
+        // What it said last, such as why it failed.
+        while let Ok(event) = events.recv_timeout(Duration::from_millis(200)) {
+            hear(&event);
+        }
+        let stage = self.stages.last().map(|stage| stage.name.clone()).unwrap_or_default();
+        Ok(Run {
+            outcome: Outcome { ended, stage },
+            stages: self.stages,
+            samples: self.samples,
+            failed,
+            limit_hits: self.meter.limit_hits(),
+            mapped: self.mapped,
+            swap_possible: self.meter.swap_possible(),
+            estimated: self.meter.estimates(),
+        })
+    }
+
+    /// How the child ends, if it does so now: a server that is killed first breaks its connections.
+    fn is_ending(&mut self) -> Result<Option<Ended>> {
+        let begun = Instant::now();
+        loop {
+            let ended = self.child.ended()?;
+            if ended.is_some() || begun.elapsed() > DYING {
+                return Ok(ended);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Nothing => return Ok(()),
+            Heard::Stage(name) => {
+                self.close();
+                self.mapped.extend(self.meter.mapped_files());
+                self.open(name);
+            }
+            Heard::Step => {
+                let elapsed = self.heard.elapsed();
+                self.seen.note(&self.meter.charged()?);
+                let anon = self.meter.anon_to_the_page();
+                if let Some(stage) = self.stages.last_mut() {
+                    stage.steps.push(Step { elapsed, anon });
+                }
+            }
+        }
+        if self.plan.acknowledged {
+            self.child.acknowledge();
+        }
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    fn open(&mut self, name: String) {
+        self.meter.reset_peak();
+        self.seen = Seen::default();
+        let zero = Bytes::default();
+        self.stages.push(Stage {
+            name,
+            began: self.begun.elapsed(),
+            elapsed: Duration::ZERO,
+            peak: zero,
+            resident: zero,
+            anon: zero,
+            file: zero,
+            steps: Vec::new(),
+        });
+    }
+
+    /// Notes the peaks of the stage that ends now.
+    fn close(&mut self) {
+        if let Ok(charged) = self.meter.charged() {
+            self.seen.note(&charged);
+        }
+        let peaks = self.meter.peaks(self.seen.total);
+        let Some(stage) = self.stages.last_mut() else { return };
+        stage.elapsed = self.begun.elapsed().saturating_sub(stage.began);
+        (stage.peak, stage.resident) = (peaks.charged, peaks.resident);
+        (stage.anon, stage.file) = (self.seen.anon, self.seen.file);
+    }
+
+    /// Looks at memory, if it is time.
+    fn look(&mut self) -> Result<()> {
+        if self.last_look.elapsed() < self.meter.interval(LOOK) {
+            return Ok(());
+        }
+        self.last_look = Instant::now();
+        let charged = self.meter.charged().context("the child's memory cannot be read")?;
+        self.seen.note(&charged);
+        let at = self.begun.elapsed();
+        let due = self.samples.last().is_none_or(|last| at.saturating_sub(last.at) >= self.look);
+        if due {
+            self.samples.push(Sample { at, total: charged.total, anon: charged.anon });
+        }
+        if self.samples.len() > POINTS {
+            self.look *= 2;
+            let mut keep = false;
+            self.samples.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        Ok(())
+    }
+}
