@@ -4,7 +4,7 @@ use super::peaks::{Peaks, allowance};
 use super::pipeline::{DECODE, MODEL, START, Work};
 use super::rig::{Measured, Rig};
 use super::slope;
-use super::{Budget, Checked, Choice, CpuShare, Enforced, Subject, Timeline, Verdict, advice, checklist, options};
+use super::{Budget, Checked, Choice, CpuShare, Enforced, Subject, Timeline, Verdict, options};
 use crate::deploy::{Finding, Plan, WebService};
 use crate::memory;
 use crate::model::Identity;
@@ -112,7 +112,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     }
     progress.finish();
     let enforced = enforced(rig, &budget, &passes, &long, config.runs);
-    let mut checked = Checked {
+    let checked = Checked {
         subject: Subject::Model {
             identity: long.identity.clone().or_else(|| identity(&passes)),
             name: config.model.clone(),
@@ -133,10 +133,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         timeline: timeline(long),
         comparison: None,
     };
-    checked.findings.extend(advice::findings(&checked));
-    checked.verdict.advice = advice::sentences(&checked);
-    checked.checklist = checklist::points(&checked, config.service.as_ref());
-    Ok(checked)
+    Ok(checked.with_conclusions(config.service.as_ref()))
 }
 
 fn identity(passes: &[Measured]) -> Option<Identity> {

@@ -3,7 +3,7 @@ use super::check::{enforced, machine_allows, timeline};
 use super::drive::{Drive, drive};
 use super::peaks::{Peaks, allowance};
 use super::rig::{Measured, Rig};
-use super::{Budget, Checked, Subject, Verdict, advice, checklist, options, slope};
+use super::{Budget, Checked, Subject, Verdict, options, slope};
 use crate::deploy::{Finding, WebService};
 use crate::memory::{self, Event, Heard};
 use crate::units::{Bytes, Progress};
@@ -62,7 +62,7 @@ pub fn check(
     let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), &verdict, None)];
     choices.extend(plans.iter().map(|plan| options::on_plan(plan, &verdict, None)));
     let enforced = super::Enforced { shared: uncounted, ..enforced(rig, &config.budget, &[], &first, 1) };
-    let mut checked = Checked {
+    let checked = Checked {
         subject: Subject::Command { line: config.line.join(" ") },
         budget: config.budget.clone(),
         enforced,
@@ -78,10 +78,7 @@ pub fn check(
         timeline: timeline(first),
         comparison: None,
     };
-    checked.findings.extend(advice::findings(&checked));
-    checked.verdict.advice = advice::sentences(&checked);
-    checked.checklist = checklist::points(&checked, config.service.as_ref());
-    Ok(checked)
+    Ok(checked.with_conclusions(config.service.as_ref()))
 }
 
 /// Resident file pages beyond the page cache that was charged, at most over the stages.

@@ -65,7 +65,7 @@ pub use drive::Drive;
 pub use rig::{Rig, Start, cold_files, fresh_copy, own_folder};
 pub use verdict::{Band, Verdict};
 
-use crate::deploy::Finding;
+use crate::deploy::{Finding, WebService};
 use crate::memory::{Mechanism, Outcome, Sample};
 use crate::model::Identity;
 use crate::units::Bytes;
@@ -103,6 +103,16 @@ pub struct Checked {
     pub timeline: Timeline,
     /// The differences from an earlier report; none unless asked for.
     pub comparison: Option<Comparison>,
+}
+
+impl Checked {
+    /// With what follows from the measurements: findings, advice and the checklist.
+    fn with_conclusions(mut self, service: Option<&WebService>) -> Self {
+        self.findings.extend(advice::findings(&self));
+        self.verdict.advice = advice::sentences(&self);
+        self.checklist = checklist::points(&self, service);
+        self
+    }
 }
 
 /// What was run.
@@ -169,7 +179,7 @@ pub struct Enforced {
 }
 
 /// Peaks of a stage: the highest of the runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StagePeak {
     /// Its name.
     pub name: String,

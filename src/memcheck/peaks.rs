@@ -24,15 +24,7 @@ impl Peaks {
         for (at, stage) in run.stages.iter().enumerate() {
             let position = self.stages.iter().position(|seen| seen.highest.name == stage.name);
             let fresh = || Seen {
-                highest: StagePeak {
-                    name: stage.name.clone(),
-                    peak: Bytes(0),
-                    anon: Bytes(0),
-                    file: Bytes(0),
-                    resident: Bytes(0),
-                    elapsed: Duration::ZERO,
-                    spread: Bytes(0),
-                },
+                highest: StagePeak { name: stage.name.clone(), ..StagePeak::default() },
                 lowest: Bytes(u64::MAX),
                 times: Vec::new(),
             };
@@ -71,15 +63,7 @@ impl Peaks {
     pub fn highest(&self) -> StagePeak {
         let stages = self.stages();
         let highest = stages.iter().map(|stage| stage.peak).max();
-        stages.into_iter().find(|stage| Some(stage.peak) == highest).unwrap_or(StagePeak {
-            name: String::new(),
-            peak: Bytes(0),
-            anon: Bytes(0),
-            file: Bytes(0),
-            resident: Bytes(0),
-            elapsed: Duration::ZERO,
-            spread: Bytes(0),
-        })
+        stages.into_iter().find(|stage| Some(stage.peak) == highest).unwrap_or_default()
     }
 }
 
