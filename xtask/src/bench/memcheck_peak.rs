@@ -60,7 +60,7 @@ fn compare(bench: &Bench, scene: &Scene, model: &Subject, work: Work) -> Result<
 fn figures(what: &str, report: &Report, cold: &[u64], warm: &[u64]) -> Vec<Figure> {
     let predicted = report.verdict.peak_bytes;
     let (cold, warm) = (Ratios::of(cold, predicted), Ratios::of(warm, predicted));
-    let told = format!("{:.1} MB predicted, in stage `{}`", megabytes(Some(predicted)), report.verdict.peak_stage);
+    let told = format!("{:.2} MB predicted, in stage `{}`", megabytes(Some(predicted)), report.verdict.peak_stage);
     let highest = |state: &str, ratios: &Ratios, more: &str| {
         let name = format!("{what}: kernel's peak over predicted, highest of {RUNS} {state} runs");
         Figure::new(format!("{name} (lowest {:.3}{more})", ratios.lowest), Unit::Share, vec![ratios.highest])
