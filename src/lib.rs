@@ -6,17 +6,18 @@
 //! # Code map
 //! A module imports strictly lower layers only, and a test (`tests/layers.rs`) fails when one does not:
 //!
-//! `units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `report` < `cli` < `main`
+//! `units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `memcheck` < `report` < `cli` < `main`
 //!
 //! * [`units`]: bytes, sizes and progress as types. Knows nothing.
 //! * [`yaml`]: YAML within bounds, and the nearest known word. **Invariant:** memory stays in proportion to the text; the only home of `serde_yaml`.
 //! * [`input`]: image files to tensors. **Invariant:** no allocation in proportion to a picture before its header passed the limits.
 //! * [`onnx`]: a graph's interface, nodes and shapes, an edit of it as data, and a graph without its weights. **Invariant:** weights are never parsed or copied.
-//! * [`memory`]: what the kernel grants. **Invariant:** every kernel file is read below a root path.
+//! * [`memory`]: what the kernel grants and charges, and a child under a budget. **Invariant:** every kernel file is read below a root path; a cgroup never outlives its run for long.
 //! * [`deploy`]: Render's `render.yaml`, what its plans grant, and a lint of it. **Invariant:** every rule names its source; no network, and no file is looked at outside the folder.
 //! * [`model`]: card, graph and runtime. **Invariant:** the only home of `ort`, which is loaded only when a picture is good.
 //! * [`predict`]: pictures to ranked classes, as plain data. **Invariant:** prints nothing.
 //! * [`explain`]: pictures to class activation maps. **Invariant:** an operator without a backward rule is an error, never a wrong map.
+//! * [`memcheck`]: the pipeline under a budget, stage by stage, and the verdict. **Invariant:** a prediction counts from a cold cache, and an estimate says that it is one.
 //! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars, plots and CSV.
 //! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
 pub mod cli;

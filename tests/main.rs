@@ -12,6 +12,7 @@ mod gradients;
 mod jobs;
 mod large_jpeg;
 mod layers;
+mod memcheck;
 mod memcheck_formats;
 mod memcheck_report;
 mod models;

@@ -72,6 +72,7 @@ fn a_table_of_everything_that_can_be_asked_for() {
      plan standard  2048 MB    1  121.6 MB  measured  yes       320 ms         -  25.00
      quantize int8   512 MB  0.1   66.2 MB  estimate  yes       3.20 s      -0.4   0.00
      Prices are list prices in USD a month as of 2026-11; look them up before you decide.
+     Smaller forms of the model are not listed: this version has no `quantize`.
 
     Findings
      error     env-value-is-a-string at `services[0].envVars[1].value`
@@ -195,7 +196,7 @@ fn markdown_for_the_summary_of_a_job() {
     | plan standard | 2048 MB | 1 | 121.6 MB | measured | yes | 320 ms | - | 25.00 |
     | quantize int8 | 512 MB | 0.1 | 66.2 MB | estimate | yes | 3.20 s | -0.4 | 0.00 |
 
-    Prices are list prices in USD a month as of 2026-11; look them up before you decide.
+    Prices are list prices in USD a month as of 2026-11; look them up before you decide. Smaller forms of the model are not listed: this version has no `quantize`.
 
     ### Findings
 

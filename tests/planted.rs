@@ -100,7 +100,7 @@ fn check(mechanism: Option<Mechanism>, defect: &'static str, budget: Bytes, requ
     };
     // Short, because a child that hangs does so for ever.
     let patience = Duration::from_secs(if defect == "hang" { 2 } else { 60 });
-    let mut rig = Rig::new(ladder, Box::new(start), BTreeSet::new(), patience);
+    let mut rig = Rig::new(ladder, Box::new(start), &BTreeSet::new(), patience);
     let config = Config {
         work: Work {
             model: fixture("../models/default"),

@@ -1,28 +1,30 @@
 //! `dermai memcheck`: whether a deployment fits its memory, before it is deployed.
 use super::{ExitStatus, say};
-use crate::deploy::{Blueprint, Finding, WebService, lint};
-use crate::input::{Source, expand, write_drawn_photo};
-use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, Start, command, pipeline};
+use crate::deploy::Severity;
+use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, command, pipeline};
 use crate::memory::{Ladder, Mechanism, granted};
-use crate::model::{Prepared, RUNTIME_VARIABLE, find_runtime};
+use crate::model::Prepared;
 use crate::report::Terminal;
 use crate::report::memcheck as view;
-use crate::units::{Bytes, Progress, Size};
-use anyhow::{Context, Result, bail, ensure};
+use crate::units::{Bytes, Progress};
+use anyhow::{Context, Result, bail};
 use clap::{ArgGroup, ValueEnum, ValueHint};
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tempfile::TempDir;
 
+mod allowed;
 mod outputs;
+mod pictures;
+mod starter;
 
+use allowed::Allowed;
 use outputs::Outputs;
+use pictures::Pictures;
+use starter::Starter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,14 +37,14 @@ Examples:
   dermai memcheck --budget 512MB -- python3 -u app.py --once
   dermai memcheck --http http://127.0.0.1:8000/predict --field image -- gunicorn app:app
 
-Exit status: 0 it fits, 1 it does not (or `--fail-on` or `--compare` says no), 2 error. MB, MiB and M all mean 2^20 bytes.
+Exit status: 0 it fits, 1 it does not (or a finding is an error, or `--fail-on` or `--compare` says no), 2 error. MB, MiB and M all mean 2^20 bytes.
 The predicted peak is what the kernel would charge to a container of its own, page cache included, from a cold cache.";
 
 /// Check whether a deployment fits its memory: the whole pipeline in a child under the budget, peak by peak.
 // `--json` alone, `--json FILE` and neither are three cases, and clap spells them so.
 #[allow(clippy::option_option, clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, group(ArgGroup::new("whose").args(["budget", "blueprint"])))]
+#[command(after_help = EXAMPLES, args_override_self = true, group(ArgGroup::new("whose").args(["budget", "blueprint"])))]
 pub struct Args {
     /// An .onnx file, a folder with a `model.yaml`, or a name below `models/`; the default model if left out.
     #[arg(short, long, value_name = "MODEL", env = "DERMAI_MODEL", value_hint = ValueHint::AnyPath)]
@@ -102,7 +104,7 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = percent, help_heading = "Verdict")]
     drift: f64,
     /// A child that tells nothing for so many seconds hangs.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Verdict")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Verdict")]
     timeout: u64,
     /// JSON, to standard output or to FILE (which ends in `.json`).
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Report")]
@@ -188,31 +190,28 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     let earlier = args.compare.as_deref().map(read_earlier).transpose()?;
     let allowed = Allowed::of(args)?;
     let blueprint = allowed.blueprint.clone();
-    let ladder = Ladder::climb(Path::new("/"), args.enforce.map(Mechanism::from))?;
     let cancelled = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, cancelled.clone()).context("signals cannot be caught")?;
     }
+    let ladder = Ladder::climb(Path::new("/"), args.enforce.map(Mechanism::from))?;
     let mut silent = ();
     let mut terminal = Terminal::default();
     let progress: &mut dyn Progress = if quiet { &mut silent } else { &mut terminal };
     let patience = Duration::from_secs(args.timeout);
-    let place = memcheck::fresh_copy()?;
+    let place = if args.command.is_empty() { memcheck::fresh_copy()? } else { None };
     let pictures = Pictures::of(&args.images, place.as_ref().map(|(folder, _)| folder.path()))?;
     let mut checked = if args.command.is_empty() {
-        // Dropped before the first run: what this process has mapped does not leave the page cache.
         let prepared = Prepared::find(args.model.as_deref())?;
         if !quiet {
             prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
         }
-        let (start, own) = starter(place, &prepared, &pictures)?;
-        let work = work(args, &allowed.budget, &prepared, &pictures.paths);
         let model = prepared.card.name.clone();
-        drop(prepared);
-        let mut rig = Rig::new(ladder, start, own, patience);
+        let Starter { start, own, model: place } = Starter::new(place, prepared, &pictures)?;
+        let mut rig = Rig::new(ladder, start, &own, patience);
         rig.cancelled = cancelled;
         let config = memcheck::Config {
-            work,
+            work: work(args, &allowed.budget, place, &pictures.paths),
             model,
             pictures: pictures.names.clone(),
             budget: allowed.budget,
@@ -224,8 +223,10 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
         };
         memcheck::check(&mut rig, &config, progress)?
     } else {
-        drop(place);
-        check_command(args, allowed, ladder, cancelled, patience, &pictures, quiet, progress)?
+        let start = Box::new(|_: &pipeline::Work| bail!("a command is no pipeline"));
+        let mut rig = Rig::new(ladder, start, &files_of(&args.command), patience);
+        rig.cancelled = cancelled;
+        check_command(args, allowed, &mut rig, &pictures, quiet, progress)?
     };
     if let (Some(earlier), Some(path)) = (&earlier, &args.compare) {
         checked.comparison = Some(memcheck::compare(&checked, earlier, path, args.drift / 100.0));
@@ -246,16 +247,14 @@ fn says_no(checked: &Checked, fail_on: FailOn) -> bool {
         FailOn::Critical => reaches(Band::Critical),
         FailOn::Never => false,
     };
-    !checked.verdict.fits || too_near || checked.comparison.as_ref().is_some_and(memcheck::Comparison::grew)
+    let is_wrong = checked.findings.iter().any(|finding| finding.severity == Severity::Error);
+    !checked.verdict.fits || too_near || is_wrong || checked.comparison.as_ref().is_some_and(memcheck::Comparison::grew)
 }
 
-#[allow(clippy::too_many_arguments)]
 fn check_command(
     args: &Args,
     allowed: Allowed,
-    ladder: Ladder,
-    cancelled: Arc<AtomicBool>,
-    patience: Duration,
+    rig: &mut Rig,
     pictures: &Pictures,
     quiet: bool,
     progress: &mut dyn Progress,
@@ -281,14 +280,12 @@ fn check_command(
         service: allowed.service,
         findings: allowed.findings,
     };
-    let mut rig = Rig::new(ladder, Box::new(|_| bail!("there is no pipeline")), files_of(&args.command), patience);
-    rig.cancelled = cancelled;
     let mut pass_on = |line: &str| {
         if !quiet {
             say(line);
         }
     };
-    command::check(&mut rig, &config, &mut pass_on, progress)
+    command::check(rig, &config, &mut pass_on, progress)
 }
 
 /// The program that a command line names, and its arguments that are files.
@@ -303,111 +300,12 @@ fn files_of(line: &[String]) -> BTreeSet<PathBuf> {
     found.into_iter().chain(named).filter(|path| path.is_file()).filter_map(|path| path.canonicalize().ok()).collect()
 }
 
-/// What may be used, by the flags, the blueprint, or the usual.
-struct Allowed {
-    budget: Budget,
-    blueprint: Option<PathBuf>,
-    service: Option<WebService>,
-    findings: Vec<Finding>,
-}
-
-impl Allowed {
-    fn of(args: &Args) -> Result<Self> {
-        let usual = Path::new("render.yaml");
-        let blueprint = match (&args.blueprint, args.budget) {
-            (Some(path), _) => Some(path.as_path()),
-            (None, None) if usual.is_file() => Some(usual),
-            _ => None,
-        };
-        if let Some(path) = blueprint {
-            return Self::by_blueprint(path, args);
-        }
-        ensure!(args.service.is_none(), "`--service` needs a blueprint: `--blueprint FILE`");
-        let (memory, source) = match (args.budget, granted(Path::new("/")).memory) {
-            (Some(bytes), _) => (bytes, format!("--budget {bytes}")),
-            (None, Some(bytes)) => (bytes, "the cgroup that this runs in".to_owned()),
-            (None, None) => (super::common::USUAL_BUDGET, "Render's smallest plans".to_owned()),
-        };
-        ensure!(
-            memory >= Bytes::mb(1),
-            "`--budget {memory}` is too little for any process; did you mean `{}MB`?",
-            memory.0
-        );
-        Ok(Self {
-            budget: Budget { memory, cpus: args.cpu, source },
-            blueprint: None,
-            service: None,
-            findings: Vec::new(),
-        })
-    }
-
-    fn by_blueprint(path: &Path, args: &Args) -> Result<Self> {
-        let blueprint = Blueprint::read(path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let findings = lint(&blueprint, folder);
-        let service = blueprint.web_service(args.service.as_deref())?;
-        let budget = Budget {
-            memory: service.plan.memory,
-            cpus: Some(args.cpu.unwrap_or(service.plan.cpu)),
-            source: format!("{}: service {}, plan {}", path.display(), service.name, service.plan.id),
-        };
-        Ok(Self { budget, blueprint: Some(path.to_owned()), service: Some(service), findings })
-    }
-}
-
-/// Pictures to be read; drawn ones go with their folder.
-struct Pictures {
-    paths: Vec<PathBuf>,
-    names: Vec<String>,
-    _drawn: Option<TempDir>,
-}
-
-impl Pictures {
-    /// A phone's photo and a small one: most requests are the small one.
-    const DRAWN: [(&str, Size); 2] =
-        [("photo.jpg", Size { width: 4000, height: 3000 }), ("small.jpg", Size { width: 640, height: 480 })];
-    /// Small pictures for each large one.
-    const SMALL: usize = 9;
-
-    fn of(named: &[PathBuf], place: Option<&Path>) -> Result<Self> {
-        if !named.is_empty() {
-            let mut paths = Vec::new();
-            for source in expand(named)? {
-                match source {
-                    Source::Path(path) => {
-                        paths
-                            .push(path.canonicalize().with_context(|| format!("`{}` cannot be read", path.display()))?);
-                    }
-                    Source::Stdin => bail!("`--image -`: a picture is read many times; name a file"),
-                }
-            }
-            let names = paths.iter().map(|path| path.display().to_string()).collect();
-            return Ok(Self { paths, names, _drawn: None });
-        }
-        let place = place.and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_owned);
-        let folder = memcheck::own_folder(&place)?;
-        let mut drawn = Vec::new();
-        for (name, size) in Self::DRAWN {
-            let path = folder.path().join(name);
-            let named = || format!("`{}` cannot be written", path.display());
-            let mut out = BufWriter::new(File::create(&path).with_context(named)?);
-            write_drawn_photo(&mut out, size)?;
-            out.flush().with_context(named)?;
-            drawn.push(path);
-        }
-        let small = drawn.pop().context("two photos are drawn")?;
-        drawn.extend(std::iter::repeat_n(small, Self::SMALL));
-        let names = Self::DRAWN.iter().map(|(_, size)| format!("a drawn photo, {size}")).collect();
-        Ok(Self { paths: drawn, names, _drawn: Some(folder) })
-    }
-}
-
 /// What each child does.
-fn work(args: &Args, budget: &Budget, model: &Prepared, pictures: &[PathBuf]) -> pipeline::Work {
+fn work(args: &Args, budget: &Budget, model: PathBuf, pictures: &[PathBuf]) -> pipeline::Work {
     let by_share = budget.cpus.map(|cpus| (cpus.ceil() as usize).max(1));
     let threads = args.threads.map(usize::from).or(by_share).unwrap_or_else(|| granted(Path::new("/")).threads());
     pipeline::Work {
-        model: model.place().to_owned(),
+        model,
         pictures: pictures.to_vec(),
         gradcam: !args.no_gradcam,
         layer: args.layer.clone(),
@@ -416,29 +314,6 @@ fn work(args: &Args, budget: &Budget, model: &Prepared, pictures: &[PathBuf]) ->
         requests: args.requests.into(),
         at_once: !args.one_at_a_time,
     }
-}
-
-/// How children are started: from the fresh copy, with everything named that the copy would not find.
-fn starter(
-    place: Option<(TempDir, PathBuf)>,
-    model: &Prepared,
-    pictures: &Pictures,
-) -> Result<(Start, BTreeSet<PathBuf>)> {
-    let runtime = find_runtime()?;
-    let program = match &place {
-        Some((_, copy)) => copy.clone(),
-        None => std::env::current_exe().context("this program's own file is unknown")?,
-    };
-    let mut own = BTreeSet::from([program.clone(), runtime.clone()]);
-    own.extend(model.files().map(Path::to_owned));
-    own.extend(pictures.paths.iter().cloned());
-    let start = move |work: &pipeline::Work| {
-        let _lives_as_long = &place;
-        let mut command = Command::new(&program);
-        command.arg(CHILD).arg(serde_json::to_string(work)?).env(RUNTIME_VARIABLE, &runtime);
-        Ok(command)
-    };
-    Ok((Box::new(start), own))
 }
 
 fn read_earlier(path: &Path) -> Result<memcheck::Earlier> {

@@ -64,19 +64,28 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         let survived = pass.run.outcome.survived();
         passes.push(pass);
         if !survived {
-            break; // the long run will say where
+            break;
         }
     }
-    let long = rig.run(&config.work, limit)?;
-    progress.step();
-    peaks.add(&long.run);
+    // A first pass that did not survive says it all.
+    let failed = passes.pop_if(|pass| !pass.run.outcome.survived());
+    let long = if let Some(pass) = failed {
+        pass
+    } else {
+        let long = rig.run(&config.work, limit)?;
+        progress.step();
+        peaks.add(&long.run);
+        long
+    };
     // What ran into the limit took what it got; what it wanted shows without the limit.
     if long.run.limit_hits > 0 || !long.run.outcome.survived() {
         let free = rig.run(&config.work, memory::Budget { memory: Some(machine_allows()), cpus: None })?;
         peaks.add(&free.run);
     }
     let stages = peaks.stages();
-    let slow = share.map(|share| cpu_share(rig, config, share, &long)).transpose()?;
+    // At a tenth of a processor what does not fit would not fit for longer.
+    let slow =
+        share.filter(|_| long.run.outcome.survived()).map(|share| cpu_share(rig, config, share, &long)).transpose()?;
     if share.is_some() {
         progress.step();
     }
@@ -92,7 +101,10 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     let left = Bytes(budget.memory.0.saturating_sub(predicted.peak.0));
     let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
     let verdict = Verdict::of(&predicted, allowance(&long.run), &budget, &long.run.outcome);
-    let choices = choices(rig, config, &once, &plans, &verdict, &long, progress)?;
+    let mut choices = choices(rig, config, &once, &plans, &verdict, &long, progress)?;
+    if let Some(slow) = slow.as_ref().filter(|slow| slow.enforced) {
+        choices[0].first_answer = Some(slow.first_answer);
+    }
     progress.finish();
     let enforced = enforced(rig, &budget, &passes, &long, config.runs);
     let mut checked = Checked {

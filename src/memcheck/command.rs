@@ -7,7 +7,7 @@ use super::{Budget, Checked, Subject, Verdict, advice, checklist, options, slope
 use crate::deploy::{Finding, WebService};
 use crate::memory::{self, Event, Heard};
 use crate::units::{Bytes, Progress};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use std::process::Command;
 use std::sync::mpsc::Sender;
 
@@ -95,6 +95,7 @@ fn uncounted(peaks: &Peaks) -> Bytes {
 
 fn run(rig: &mut Rig, config: &Config, budget: memory::Budget, pass_on: &mut dyn FnMut(&str)) -> Result<Measured> {
     ensure!(!config.line.is_empty(), "no command is named behind `--`");
+    config.drive.as_ref().map_or(Ok(()), Drive::check)?;
     let mut command = Command::new(&config.line[0]);
     command.args(&config.line[1..]);
     let mut waiting: Vec<_> = config.stages.iter().collect();
@@ -109,5 +110,9 @@ fn run(rig: &mut Rig, config: &Config, budget: memory::Budget, pass_on: &mut dyn
     let first_stage = if config.drive.is_some() { LISTEN } else { RUN };
     let cancelled = rig.cancelled.clone();
     let driver = config.drive.clone().map(|plan| move |tell: Sender<Event>| drive(&plan, &tell, &cancelled));
-    rig.measure(command, budget, first_stage, false, driver, &mut hear)
+    let measured = rig.measure(command, budget, first_stage, false, driver, &mut hear)?;
+    if let Some(why) = &measured.run.failed {
+        bail!("{why}");
+    }
+    Ok(measured)
 }

@@ -31,11 +31,21 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// The host and port of the endpoint.
+    /// Checks, before the server is started, that the URL can be driven and that nobody listens there yet.
     ///
     /// # Errors
-    /// When the URL is not a plain `http://` one.
-    pub fn address(&self) -> Result<(String, u16)> {
+    /// When the URL is not a plain `http://` one, or another server has its port.
+    pub fn check(&self) -> Result<()> {
+        let (host, port) = self.address()?;
+        ensure!(
+            !listens(&host, port),
+            "`--http {}`: a server listens there already; end it, or use another port",
+            self.url
+        );
+        Ok(())
+    }
+
+    fn address(&self) -> Result<(String, u16)> {
         let uri: Uri = self.url.parse().with_context(|| format!("`--http {}` is not a URL", self.url))?;
         ensure!(
             uri.scheme_str() == Some("http"),
@@ -47,15 +57,14 @@ impl Drive {
     }
 }
 
-/// Drives the server, and tells its stages and steps; at the end the server is to be stopped. A failed request is told as a line of error
-/// output and ends the drive.
+/// Drives the server, and tells its stages and steps; at the end the server is to be stopped. A failed request ends the drive.
 pub fn drive(plan: &Drive, tell: &Sender<Event>, cancelled: &AtomicBool) {
     // When nobody listens the server has ended, and how is seen elsewhere.
     let told = |event: Event| tell.send(event).is_ok();
-    if let Err(error) = talk(plan, &told, cancelled) {
-        told(Event::Error(format!("error: {error:#}")));
-    }
-    told(Event::Stop);
+    told(match talk(plan, &told, cancelled) {
+        Ok(()) => Event::Stop,
+        Err(error) => Event::Failed(format!("{error:#}")),
+    });
 }
 
 fn talk(plan: &Drive, told: &dyn Fn(Event) -> bool, cancelled: &AtomicBool) -> Result<()> {

@@ -2,6 +2,48 @@
 //!
 //! Invariants: a verdict is never better than what was enforced (how is part of it); the predicted peak counts from a cold page cache; an
 //! estimate says that it is one; nothing is printed.
+//!
+//! ```no_run
+//! use dermai::memcheck::{Budget, Config, Rig, check, pipeline::Work};
+//! use dermai::memory::Ladder;
+//! use dermai::units::Bytes;
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let memory = Bytes::mb(512);
+//! let work = Work {
+//!     model: "models/default".into(),
+//!     pictures: vec!["photo.jpg".into()],
+//!     gradcam: true,
+//!     layer: None,
+//!     threads: 1,
+//!     memory: memory.0,
+//!     requests: 50,
+//!     at_once: true,
+//! };
+//! // How a child is started that does such a work and tells its stages: the program does.
+//! let start = |work: &Work| {
+//!     let mut command = std::process::Command::new("dermai");
+//!     command.arg("memcheck-child").arg(serde_json::to_string(work)?);
+//!     Ok(command)
+//! };
+//! let files = work.pictures.iter().cloned().collect();
+//! let mut rig = Rig::new(Ladder::climb("/".as_ref(), None)?, Box::new(start), &files, std::time::Duration::from_secs(60));
+//! let config = Config {
+//!     work,
+//!     model: "default".into(),
+//!     pictures: vec!["photo.jpg".into()],
+//!     budget: Budget { memory, cpus: None, source: "my own".into() },
+//!     service: None,
+//!     findings: Vec::new(),
+//!     runs: 3,
+//!     floor: false,
+//!     measure_options: false,
+//! };
+//! let checked = check(&mut rig, &config, &mut ())?;
+//! println!("{} of {memory} in `{}`", checked.verdict.peak, checked.verdict.peak_stage);
+//! # Ok(())
+//! # }
+//! ```
 mod advice;
 mod check;
 mod checklist;
@@ -20,7 +62,7 @@ mod verdict;
 pub use check::{Config, check};
 pub use compare::{Earlier, compare};
 pub use drive::Drive;
-pub use rig::{Rig, Start, fresh_copy, own_folder};
+pub use rig::{Rig, Start, cold_files, fresh_copy, own_folder};
 pub use verdict::{Band, Verdict};
 
 use crate::deploy::Finding;

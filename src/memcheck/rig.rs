@@ -53,7 +53,7 @@ pub struct Measured {
 
 impl Rig {
     /// A rig for children that `start` makes out of a work; `own` are the files that they read.
-    pub fn new(ladder: Ladder, start: Start, own: BTreeSet<PathBuf>, patience: Duration) -> Self {
+    pub fn new(ladder: Ladder, start: Start, own: &BTreeSet<PathBuf>, patience: Duration) -> Self {
         // One name for each, as `/proc/PID/maps` has it: a file must not count twice.
         let own = own.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
         Self { ladder, patience, deadline: None, cancelled: Arc::default(), start, own, found: BTreeSet::new() }
@@ -137,6 +137,20 @@ pub fn own_folder(place: &Path) -> Result<TempDir> {
     let name = memory::unused_name(root);
     let made = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(place);
     made.with_context(|| format!("no folder can be made below `{}`", place.display()))
+}
+
+/// Copies of `files` in `folder`, under their own names: no other process maps them, now or while runs are measured. The files themselves where
+/// they cannot be copied, such as on a full disk, or do not lie side by side; whether they were cold is then told with the result.
+pub fn cold_files(files: Vec<PathBuf>, folder: &Path) -> Vec<PathBuf> {
+    let copy = |path: &PathBuf| {
+        let to = folder.join(path.file_name().unwrap_or_default());
+        fs::copy(path, &to).map(|_| to)
+    };
+    if files.iter().any(|path| path.parent() != files[0].parent()) {
+        return files;
+    }
+    let copies = fs::create_dir_all(folder).and_then(|()| files.iter().map(copy).collect());
+    copies.unwrap_or(files)
 }
 
 /// A copy of this program that no other process has mapped, so that its pages can be cold; it goes with the folder.

@@ -1,11 +1,10 @@
 //! A cgroup of our own: created with limits, read, emptied and removed (kernel documentation: admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
+use super::sweep::{empty, remove};
 use crate::units::Bytes;
 use anyhow::{Context, Result, anyhow};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// Which interface the kernel offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +38,6 @@ pub struct Charged {
 
 /// Period of the CPU quota in microseconds: the kernel's default, and what container runtimes use.
 const PERIOD: u64 = 100_000;
-/// A killed process is gone within this time; the kernel has to give back its memory first.
-const DEATH: Duration = Duration::from_secs(5);
 
 /// A cgroup that lives as long as this value.
 #[derive(Debug)]
@@ -75,7 +72,8 @@ impl Group {
         };
         let mut group =
             Self { version, memory: make(memory)?, cpu: None, own_peak: None, swap_possible: false, ours: true };
-        if budget.cpus.is_some() {
+        // v2 has one folder for both.
+        if budget.cpus.is_some() && version == Version::V1 {
             group.cpu = cpu.map(make).transpose()?;
         }
         group.limit(budget)?;
@@ -122,6 +120,11 @@ impl Group {
         self.swap_possible
     }
 
+    /// Whether somebody else may remove it while it is looked at.
+    pub fn may_vanish(&self) -> bool {
+        !self.ours
+    }
+
     /// Files that a process writes `0` to in order to join, opened.
     pub fn doors(&self) -> Result<Vec<File>> {
         let open = |folder: &PathBuf| {
@@ -150,7 +153,7 @@ impl Group {
         match (&mut self.own_peak, self.version) {
             (Some(file), _) => {
                 if file.rewind().and_then(|()| file.write_all(b"0")).is_err() {
-                    self.own_peak = None; // v2 before Linux 6.12
+                    self.own_peak = None; // v2 before Linux 6.12: root can open the file for writing all the same
                 }
             }
             (None, Version::V1) => {
@@ -232,30 +235,8 @@ impl Drop for Group {
     }
 }
 
-/// Ends every process of a cgroup and removes it. What cannot be removed now is found at the next start (`memory::sweep`).
-pub fn remove(folder: &Path) {
-    empty(folder);
-    let _ = fs::remove_dir(folder);
-}
-
 fn open_peak(folder: &Path) -> Option<File> {
     OpenOptions::new().read(true).write(true).open(folder.join("memory.peak")).ok()
-}
-
-fn empty(folder: &Path) {
-    let begun = Instant::now();
-    loop {
-        let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-        let processes: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).filter(|&pid| pid > 0).collect();
-        if processes.is_empty() || begun.elapsed() > DEATH {
-            return;
-        }
-        for pid in processes {
-            super::process::kill(pid);
-        }
-        // A cgroup v1 tells nobody when it is empty.
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn write(path: &Path, value: &str) -> Result<()> {
@@ -371,5 +352,16 @@ mod tests {
             ("10000".into(), "100000".into())
         );
         assert!(one.swap_possible(), "this kernel does not account for swap");
+    }
+
+    #[test]
+    fn v2_has_one_folder_for_memory_and_cpu() {
+        let root = tree(&[]);
+        let budget = Budget { memory: None, cpus: Some(0.1) };
+        let tried = Group::create(Version::V2, root.path(), Some(root.path()), "g", &budget);
+        // As far as it gets without a kernel.
+        let error = format!("{:#}", tried.unwrap_err());
+        assert!(error.contains("cannot be written") && error.contains("g/cpu.max"), "{error}");
+        assert!(!root.path().join("g").exists(), "what could not be limited is removed");
     }
 }

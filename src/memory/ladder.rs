@@ -1,13 +1,17 @@
 //! The strongest way in which this machine lets us hold a process to a budget: cgroup v2, a systemd scope, cgroup v1, or a watchdog.
+use super::delegation::{self, Aside};
 use super::group::{Budget, Group, Version};
 use super::membership::{Controller, Memberships};
+use super::scope;
 use super::sweep::{sweep, unused_name};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// How a budget is enforced, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,8 +54,18 @@ pub struct Ladder {
 
 #[derive(Clone, Debug)]
 enum Rung {
-    Cgroup { version: Version, memory: PathBuf, cpu: Option<PathBuf> },
-    Scope { user: bool },
+    Cgroup {
+        version: Version,
+        /// Groups are made in this folder.
+        memory: PathBuf,
+        /// v1 only: the same for the CPU.
+        cpu: Option<PathBuf>,
+        /// v2 only: where this process waits meanwhile.
+        _aside: Option<Arc<Aside>>,
+    },
+    Scope {
+        user: bool,
+    },
     Watchdog,
 }
 
@@ -66,7 +80,7 @@ impl Ladder {
         for mechanism in Mechanism::ALL.into_iter().filter(|&m| wanted.is_none_or(|wanted| wanted == m)) {
             let tried = match mechanism {
                 Mechanism::CgroupV2 => ladder.v2(),
-                Mechanism::SystemdScope => scope(root),
+                Mechanism::SystemdScope => scope::probe(root).map(|user| Rung::Scope { user }),
                 Mechanism::CgroupV1 => ladder.v1(),
                 Mechanism::Watchdog => Ok(Rung::Watchdog),
             };
@@ -94,10 +108,19 @@ impl Ladder {
     /// Whether a CPU share can be enforced as well.
     pub fn limits_cpu(&self) -> bool {
         match &self.rung {
-            Rung::Cgroup { cpu, .. } => cpu.is_some(),
+            // Asked for only now: a machine that is not asked for a CPU share keeps its scheduling as it is.
+            Rung::Cgroup { version: Version::V2, memory, .. } => self.hands_cpu_down(memory),
+            Rung::Cgroup { version: Version::V1, cpu, .. } => cpu.is_some(),
             Rung::Scope { .. } => true,
             Rung::Watchdog => false,
         }
+    }
+
+    /// Has the cgroup v2 that groups are made in, and from the top those above it, hand the CPU down: systemd leaves it out until a unit asks.
+    fn hands_cpu_down(&self, folder: &Path) -> bool {
+        let own = Memberships::read(&self.root).folders(Controller::Unified).unwrap_or_default();
+        let above = own.iter().rev().filter(|above| folder.starts_with(above));
+        above.fold(false, |_, above| delegation::hand_down(above, "cpu").is_ok())
     }
 
     /// The root that kernel files are read below.
@@ -107,7 +130,7 @@ impl Ladder {
 
     /// A new group with this budget, where we make them ourselves.
     pub(super) fn group(&self, budget: &Budget) -> Result<Option<Group>> {
-        let Rung::Cgroup { version, memory, cpu } = &self.rung else { return Ok(None) };
+        let Rung::Cgroup { version, memory, cpu, .. } = &self.rung else { return Ok(None) };
         Group::create(*version, memory, cpu.as_deref(), &unused_name(&self.root), budget).map(Some)
     }
 
@@ -115,48 +138,37 @@ impl Ladder {
     pub(super) fn scoped(&self, command: &Command, budget: &Budget) -> Option<(Command, String)> {
         let Rung::Scope { user } = self.rung else { return None };
         let name = unused_name(&self.root);
-        let mut scoped = Command::new("systemd-run");
-        if user {
-            scoped.arg("--user");
-        }
-        scoped.args(["--scope", "--quiet", "--collect", "--unit", &name, "-p", "MemorySwapMax=0"]);
-        if let Some(bytes) = budget.memory {
-            scoped.arg("-p").arg(format!("MemoryMax={}", bytes.0));
-        }
-        if let Some(cpus) = budget.cpus {
-            scoped.arg("-p").arg(format!("CPUQuota={:.0}%", (cpus * 100.0).max(1.0)));
-        }
-        scoped.arg("--").arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => scoped.env(name, value),
-                None => scoped.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            scoped.current_dir(folder);
-        }
+        let scoped = scope::inside(command, user, &name, budget);
         Some((scoped, name))
     }
 
-    /// A cgroup whose children may have limits: `cgroup.subtree_control` of the own one or of one above it.
+    /// A cgroup whose children may have limits: one that hands the memory controller down already, or one that can be made to; nearest first.
     fn v2(&self) -> Result<Rung> {
         let own = Memberships::read(&self.root).folders(Controller::Unified).unwrap_or_default();
         let mount = own.last().context("no cgroup v2 hierarchy is mounted")?;
-        let offers = |folder: &Path, file: &str, name: &str| {
-            let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
-            text.split_whitespace().any(|controller| controller == name)
-        };
-        if !offers(mount, "cgroup.controllers", "memory") {
+        if !delegation::has(mount, "memory") {
             bail!("its hierarchy has no memory controller");
         }
-        // On a machine that nobody has set up, not even the root hands its controllers down; the kernel refuses where it must not.
-        let _ = fs::write(mount.join("cgroup.subtree_control"), "+memory +cpu");
-        let mut reason = anyhow::anyhow!("no cgroup above this process hands the memory controller down");
-        for parent in own.iter().filter(|folder| offers(folder, "cgroup.subtree_control", "memory")) {
-            let cpu = offers(parent, "cgroup.subtree_control", "cpu").then(|| parent.clone());
-            match self.try_group(Version::V2, parent, cpu) {
+        let mut reason = anyhow!("no cgroup above this process hands the memory controller down");
+        let (ready, others): (Vec<_>, Vec<_>) = own.iter().partition(|folder| delegation::hands_down(folder, "memory"));
+        for parent in ready {
+            match self.try_group(Version::V2, parent, None) {
                 Ok(rung) => return Ok(rung),
+                Err(error) => reason = error,
+            }
+        }
+        // On a machine that nobody has set up not even the root hands its controllers down, and a delegated cgroup does not at first.
+        for parent in others.into_iter().filter(|folder| delegation::has(folder, "memory")) {
+            let handed = match delegation::hand_down(parent, "memory") {
+                Ok(()) => Ok(None),
+                Err(error) if is_busy(&error) => Aside::step(&self.root, parent).map(Some),
+                Err(error) => Err(error),
+            };
+            match handed.and_then(|aside| Ok((self.try_group(Version::V2, parent, None)?, aside))) {
+                Ok((Rung::Cgroup { version, memory, cpu, .. }, aside)) => {
+                    return Ok(Rung::Cgroup { version, memory, cpu, _aside: aside.map(Arc::new) });
+                }
+                Ok((rung, _)) => return Ok(rung),
                 Err(error) => reason = error,
             }
         }
@@ -186,7 +198,7 @@ impl Ladder {
         group.doors()?;
         group.total()?;
         join(&group).context("a process cannot be moved into a cgroup")?;
-        Ok(Rung::Cgroup { version, memory: memory.to_owned(), cpu })
+        Ok(Rung::Cgroup { version, memory: memory.to_owned(), cpu, _aside: None })
     }
 
     fn try_folder(&self, parent: &Path) -> Result<()> {
@@ -197,44 +209,23 @@ impl Ladder {
     }
 }
 
+/// `EBUSY`: the cgroup holds processes itself.
+fn is_busy(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
+}
+
 /// Whether a process that is moved at its start runs at all: a child that does nothing.
 #[cfg(unix)]
 fn join(group: &Group) -> Result<()> {
     let mut command = Command::new("true");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     super::sandbox::enter(&mut command, group.doors()?);
-    command
-        .status()
-        .map(|_| ())
-        .or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e.into()) })
+    command.status().map(|_| ()).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e.into()) })
 }
 
 #[cfg(not(unix))]
 fn join(_group: &Group) -> Result<()> {
     bail!("cgroups are Linux's")
-}
-
-/// Asks systemd for a scope: the system's as root, otherwise the user's.
-fn scope(root: &Path) -> Result<Rung> {
-    // SAFETY: geteuid takes nothing and cannot fail.
-    #[cfg(unix)]
-    let user = unsafe { libc::geteuid() } != 0;
-    #[cfg(not(unix))]
-    let user = true;
-    if !root.join("run/systemd/system").is_dir() {
-        bail!("systemd does not run this machine"); // sd_booted(3)
-    }
-    let mut command = Command::new("systemd-run");
-    if user {
-        command.arg("--user");
-    }
-    command.args(["--scope", "--quiet", "--collect", "-p", "MemoryMax=64M", "--", "true"]);
-    let output = command.stdin(Stdio::null()).output().context("`systemd-run` cannot be started")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`systemd-run` refuses: {}", said.lines().next().unwrap_or("it does not say why"));
-    }
-    Ok(Rung::Scope { user })
 }
 
 #[cfg(test)]
@@ -259,5 +250,22 @@ mod tests {
             let error = format!("{:#}", Ladder::climb(root.path(), Some(wanted)).unwrap_err());
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn the_cpu_is_handed_down_from_the_top_to_where_groups_are_made() {
+        let root = tree(&[
+            ("proc/self/cgroup", "0::/a/b\n"),
+            ("sys/fs/cgroup/cgroup.subtree_control", "memory\n"),
+            ("sys/fs/cgroup/a/cgroup.subtree_control", "memory\n"),
+            ("sys/fs/cgroup/a/b/cgroup.subtree_control", ""),
+        ]);
+        let folder = root.path().join("sys/fs/cgroup");
+        let rung = Rung::Cgroup { version: Version::V2, memory: folder.join("a"), cpu: None, _aside: None };
+        let ladder = Ladder { root: root.path().to_owned(), rung, passed_over: Vec::new() };
+        assert!(ladder.limits_cpu());
+        let told =
+            ["", "a", "a/b"].map(|name| fs::read_to_string(folder.join(name).join("cgroup.subtree_control")).unwrap());
+        assert_eq!(told, ["+cpu", "+cpu", ""]);
     }
 }

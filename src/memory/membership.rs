@@ -82,13 +82,15 @@ impl Memberships {
     }
 }
 
-/// The v2 folder of the scope that systemd has moved process `pid` into; it does so right before the process runs.
+/// The v2 folder of the scope that systemd has moved process `pid` into, once the process is no longer `systemd-run` itself: that moves first
+/// and then becomes the command.
 pub fn scope_folder(root: &Path, pid: u32, scope: &str) -> Option<PathBuf> {
     let begun = Instant::now();
+    let read = |name: &str| fs::read_to_string(root.join(format!("proc/{pid}/{name}")));
     while begun.elapsed() < Duration::from_secs(5) {
-        let memberships = fs::read_to_string(root.join(format!("proc/{pid}/cgroup"))).ok()?;
+        let memberships = read("cgroup").ok()?;
         let path = memberships.lines().find_map(|line| line.strip_prefix("0::"))?;
-        if path.contains(scope) {
+        if path.contains(scope) && read("comm").is_ok_and(|name| name.trim_end() != "systemd-run") {
             let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
             let own = Memberships { root: root.to_owned(), own: String::new(), mounts };
             return Some(own.mount(Controller::Unified, "").join(path.trim_start_matches('/')));
@@ -123,5 +125,21 @@ mod tests {
     #[test]
     fn nothing_readable_is_no_cgroup() {
         assert_eq!(Memberships::read(tree(&[]).path()).folders(Controller::Unified), None);
+    }
+
+    #[test]
+    fn a_scope_is_found_once_the_command_runs_in_it() {
+        let root = tree(&[("proc/7/cgroup", "0::/s/dermai-1.scope\n"), ("proc/7/comm", "systemd-run\n")]);
+        let command = root.path().join("proc/7/comm");
+        let waits = std::thread::spawn({
+            let root = root.path().to_owned();
+            move || (scope_folder(&root, 7, "dermai-1"), fs::read_to_string(root.join("proc/7/comm")).unwrap())
+        });
+        // At once, as exec does it.
+        fs::write(root.path().join("comm"), "sh\n").unwrap();
+        fs::rename(root.path().join("comm"), command).unwrap();
+        let found = root.path().join("sys/fs/cgroup/s/dermai-1.scope");
+        assert_eq!(waits.join().unwrap(), (Some(found), "sh\n".to_owned()));
+        assert_eq!(scope_folder(root.path(), 8, "dermai-1"), None, "it has ended");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every kernel file is read below a root path, so that tests use a made-up tree.
 mod cache;
+mod delegation;
 mod grant;
 mod group;
 mod host;
@@ -10,6 +11,7 @@ mod malloc;
 mod membership;
 mod process;
 mod sandbox;
+mod scope;
 mod sweep;
 
 pub use cache::{evict, resident};

@@ -105,12 +105,15 @@ pub fn started(root: &Path, pid: u32) -> Option<u64> {
     text.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// The signal that cannot be caught, and the kernel's own when memory runs out.
+pub const SIGKILL: i32 = 9;
+
 /// Ends a process at once.
 #[cfg(unix)]
 pub fn kill(pid: i32) {
     // SAFETY: kill takes two integers; a process that is gone is an error that does not matter.
     unsafe {
-        libc::kill(pid, libc::SIGKILL);
+        libc::kill(pid, SIGKILL);
     }
 }
 

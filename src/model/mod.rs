@@ -112,9 +112,12 @@ impl Prepared {
         &self.place
     }
 
-    /// The graph's file and the card's.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        [Some(self.file.path()), self.card_path.as_deref()].into_iter().flatten()
+    /// Its files: the graph's, the card's, and those that hold weights.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let graph = self.graph()?;
+        let weights = graph.external_files().into_iter().map(|name| self.file.folder().join(name));
+        let named = [Some(self.file.path()), self.card_path.as_deref()].into_iter().flatten().map(Path::to_owned);
+        Ok(named.chain(weights).collect())
     }
 
     /// The model's graph.

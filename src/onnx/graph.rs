@@ -6,7 +6,7 @@ use super::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use anyhow::{Context, Result, bail};
 use prost::Message;
 use prost::bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A graph's nodes in an order in which each stands behind what it needs, with the ways between them.
 #[derive(Clone, Debug)]
@@ -33,6 +33,12 @@ impl Graph {
     /// When it is no ONNX model, two nodes give the same tensor, or nodes wait for each other in a circle.
     pub fn parse(model: Vec<u8>) -> Result<Self> {
         Self::of(ModelProto::decode(Bytes::from(model)).context("not an ONNX model")?)
+    }
+
+    /// Files beside the model's that hold weights of it (external data; onnx/docs/ExternalData.md), as it names them.
+    pub fn external_files(&self) -> BTreeSet<&str> {
+        let entries = self.initializers.values().flat_map(|tensor| &tensor.external_data);
+        entries.filter(|entry| entry.key == "location").map(|entry| entry.value.as_str()).collect()
     }
 
     /// Builds the view of a parsed model; weights stay ranges of the file.

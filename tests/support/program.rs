@@ -51,6 +51,13 @@ pub fn gradcam_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item 
     command_in("gradcam", at, arguments)
 }
 
+/// `dermai memcheck` in the folder `at`, outside any CI.
+pub fn memcheck_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
+    let mut program = command_in("memcheck", at, arguments);
+    program.command.env_remove("GITHUB_ACTIONS");
+    program
+}
+
 fn command_in<A: AsRef<OsStr>>(name: &str, at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
     let mut command = process::Command::new(env!("CARGO_BIN_EXE_dermai"));
     command.current_dir(at).arg(name).args(arguments).env("TERM", "xterm-256color");

@@ -1,6 +1,6 @@
 //! How much a child is charged: by its cgroup, or estimated from `/proc` where no cgroup counts.
 use super::Plan;
-use crate::memory::cache::resident;
+use crate::memory::cache::resident_of_own;
 use crate::memory::group::{Charged, Group};
 use crate::memory::membership::scope_folder;
 use crate::memory::process::{self, Status};
@@ -20,7 +20,19 @@ pub struct Meter {
     group: Option<Group>,
     /// The highest that the kernel has reported of a peak that cannot be set back.
     known_peak: Bytes,
+    /// Of a group that may be gone by the time it is read.
+    last: Last,
     watch: Watch,
+}
+
+/// What a group of others said last: systemd removes a scope, its counters with it, as soon as its last process has ended.
+#[derive(Default)]
+struct Last {
+    charged: Charged,
+    /// Since it was set back.
+    peak: Bytes,
+    oom_kills: u64,
+    limit_hits: u64,
 }
 
 /// What a watchdog remembers.
@@ -46,7 +58,7 @@ pub struct Peaks {
 impl Meter {
     /// Pages that files have in the cache before the child is started.
     pub fn before(plan: &Plan<'_>) -> BTreeMap<PathBuf, Bytes> {
-        plan.files.iter().map(|file| (file.clone(), resident(file).unwrap_or_default())).collect()
+        plan.files.iter().filter_map(|file| Some((file.clone(), resident_of_own(file).ok()??))).collect()
     }
 
     /// For a child that was just started.
@@ -59,7 +71,14 @@ impl Meter {
     ) -> Self {
         let root = plan.ladder.root().to_owned();
         let group = group.or_else(|| scope.and_then(|name| scope_folder(&root, pid, name)).map(Group::of_others));
-        Self { root, pid, group, known_peak: Bytes::default(), watch: Watch { before, ..Watch::default() } }
+        Self {
+            root,
+            pid,
+            group,
+            known_peak: Bytes::default(),
+            last: Last::default(),
+            watch: Watch { before, ..Watch::default() },
+        }
     }
 
     /// How often to look.
@@ -80,14 +99,26 @@ impl Meter {
 
     /// What is charged now.
     pub fn charged(&mut self) -> Result<Charged> {
-        match &self.group {
+        match &mut self.group {
             Some(group) => {
                 self.watch.peak =
                     Status::of(&self.root, self.pid).map_or(self.watch.peak, |s| s.peak.max(self.watch.peak));
-                group.charged()
+                let charged = group.charged();
+                if group.may_vanish() {
+                    self.last.note(group, charged.as_ref().ok());
+                    return Ok(self.last.charged);
+                }
+                charged
             }
             None => Ok(self.estimate()),
         }
+    }
+
+    /// Whether the kernel killed one of its processes for want of memory. Where the count may have vanished before it was read, a SIGKILL after
+    /// the limit was run into is taken for one.
+    pub fn oom_killed(&self, signal: Option<i32>) -> bool {
+        let may_vanish = self.group.as_ref().is_some_and(Group::may_vanish);
+        self.oom_kills() > 0 || may_vanish && signal == Some(process::SIGKILL) && self.limit_hits() > 0
     }
 
     /// Anonymous memory, file pages and page tables, as the kernel would charge them to a cgroup of the child's own.
@@ -121,7 +152,10 @@ impl Meter {
             file += parts.file.0;
         }
         // Pages that are read, not mapped, are charged as well.
-        let cached = |(path, before): (&PathBuf, &Bytes)| resident(path).unwrap_or_default().0.saturating_sub(before.0);
+        let cached = |(path, before): (&PathBuf, &Bytes)| {
+            let now = resident_of_own(path).ok().flatten().unwrap_or_default();
+            now.0.saturating_sub(before.0)
+        };
         let file = file.max(self.watch.before.iter().map(cached).sum());
         let total = Bytes(anon + file + kernel);
         self.watch.charged = self.watch.charged.max(total);
@@ -132,11 +166,14 @@ impl Meter {
     pub fn peaks(&mut self, seen: Bytes) -> Peaks {
         let resident = Status::of(&self.root, self.pid).map_or(self.watch.peak, |s| s.peak.max(self.watch.peak));
         let charged = match &mut self.group {
-            Some(group) => match group.peak() {
-                // Where it cannot be set back it is this stage's only if it rose.
-                Ok(peak) if group.resets_peak() || peak > self.known_peak => peak,
-                _ => seen,
-            },
+            Some(group) => {
+                let vanished = if group.may_vanish() { self.last.peak } else { Bytes::default() };
+                match group.peak().unwrap_or(vanished) {
+                    // Where it cannot be set back it is this stage's only if it rose.
+                    peak if group.resets_peak() || peak > self.known_peak => peak,
+                    _ => seen,
+                }
+            }
             // A spike between two looks is in the kernel's peak of the resident size.
             None => Bytes(seen.0.max(self.watch.charged.0) + resident.0.saturating_sub(self.watch.resident.0)),
         };
@@ -150,6 +187,7 @@ impl Meter {
             group.reset_peak();
         }
         let _ = process::reset_peak(&self.root, self.pid);
+        self.last.peak = Bytes::default();
         (self.watch.charged, self.watch.resident, self.watch.peak) = Default::default();
     }
 
@@ -158,14 +196,13 @@ impl Meter {
         self.group.is_none() && limit.is_some_and(|limit| self.watch.charged > limit)
     }
 
-    /// How often the kernel killed one of its processes for want of memory.
-    pub fn oom_kills(&self) -> u64 {
-        self.group.as_ref().map_or(0, Group::oom_kills)
+    fn oom_kills(&self) -> u64 {
+        self.group.as_ref().map_or(0, Group::oom_kills).max(self.last.oom_kills)
     }
 
     /// How often a charge ran into the limit.
     pub fn limit_hits(&self) -> u64 {
-        self.group.as_ref().map_or(0, Group::limit_hits)
+        self.group.as_ref().map_or(0, Group::limit_hits).max(self.last.limit_hits)
     }
 
     /// Files that the child has mapped.
@@ -174,7 +211,49 @@ impl Meter {
     }
 }
 
+impl Last {
+    fn note(&mut self, group: &mut Group, charged: Option<&Charged>) {
+        if let Some(charged) = charged {
+            self.charged = *charged;
+        }
+        self.peak = self.peak.max(group.peak().unwrap_or_default());
+        self.oom_kills = self.oom_kills.max(group.oom_kills());
+        self.limit_hits = self.limit_hits.max(group.limit_hits());
+    }
+}
+
 /// Whether the machine has swap: a line below the head of `/proc/swaps`.
 fn has_swap(root: &Path) -> bool {
     std::fs::read_to_string(root.join("proc/swaps")).is_ok_and(|text| text.lines().count() > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::tests::tree;
+
+    #[test]
+    fn what_a_scope_said_last_is_kept_when_systemd_has_removed_it() {
+        let root = tree(&[
+            ("g/memory.current", "700\n"),
+            ("g/memory.peak", "900\n"),
+            ("g/memory.events", "max 5\noom_kill 0\n"),
+            ("g/memory.stat", "anon 270\nfile 400\nkernel 30\n"),
+        ]);
+        let folder = root.path().join("g");
+        let mut meter = Meter {
+            root: root.path().to_owned(),
+            pid: 1,
+            group: Some(Group::of_others(folder.clone())),
+            known_peak: Bytes::default(),
+            last: Last::default(),
+            watch: Watch::default(),
+        };
+        let before = meter.charged().unwrap();
+        assert_eq!(before.total, Bytes(700));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(meter.charged().unwrap(), before);
+        assert_eq!((meter.peaks(Bytes(800)).charged, meter.limit_hits()), (Bytes(900), 5));
+        assert!(meter.oom_killed(Some(process::SIGKILL)) && !meter.oom_killed(Some(11)) && !meter.oom_killed(None));
+    }
 }

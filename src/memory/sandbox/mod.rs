@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// Memory is looked at this often; a peak between two looks is not missed, the kernel keeps it.
 const LOOK: Duration = Duration::from_millis(4);
+/// A process that is being killed is gone within this time.
+const DYING: Duration = Duration::from_millis(500);
 /// More points than this are thinned out to half.
 const POINTS: usize = 4000;
 
@@ -68,6 +70,8 @@ pub enum Event {
     Step,
     /// Who drives it is done with it: it is ended.
     Stop,
+    /// Who drives it failed, and why: it is ended.
+    Failed(String),
 }
 
 /// A part of a run.
@@ -123,7 +127,7 @@ pub enum Ended {
     TimedOut,
     /// By this signal.
     Crashed(i32),
-    /// Who drove it was done with it.
+    /// Who drove it was done with it, or failed.
     Stopped,
 }
 
@@ -150,6 +154,8 @@ pub struct Run {
     pub stages: Vec<Stage>,
     /// Memory over time.
     pub samples: Vec<Sample>,
+    /// Why who drove it failed, if it was not because the child had ended.
+    pub failed: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
     /// How often a charge ran into the limit; the peak is then what the limit left, not what was wanted.
@@ -240,6 +246,7 @@ impl<'p> Followed<'p> {
     }
 
     fn follow(mut self, events: &Receiver<Event>, hear: &mut dyn FnMut(&Event) -> Heard) -> Result<Run> {
+        let mut failed = None;
         let ended = loop {
             if self.plan.cancelled.load(Ordering::Relaxed) {
                 self.child.end();
@@ -247,12 +254,19 @@ impl<'p> Followed<'p> {
             }
             match events.recv_timeout(self.meter.interval(LOOK)) {
                 Ok(Event::Stop) => break Ended::Stopped,
+                Ok(Event::Failed(why)) => {
+                    if let Some(ended) = self.is_ending()? {
+                        break ended;
+                    }
+                    failed = Some(why);
+                    break Ended::Stopped;
+                }
                 Ok(event) => {
                     let heard = hear(&event);
                     self.hear(match event {
                         Event::Stage(name) => Heard::Stage(name),
                         Event::Step => Heard::Step,
-                        Event::Out(_) | Event::Error(_) | Event::Stop => heard,
+                        Event::Out(_) | Event::Error(_) | Event::Stop | Event::Failed(_) => heard,
                     })?;
                 }
                 // Both pipes are closed and nobody drives: it is about to end, or went on without them.
@@ -274,7 +288,8 @@ impl<'p> Followed<'p> {
                 break Ended::TimedOut;
             }
         };
-        let ended = if self.meter.oom_kills() > 0 { Ended::OomKilled } else { ended };
+        let signal = if let Ended::Crashed(signal) = ended { Some(signal) } else { None };
+        let ended = if self.meter.oom_killed(signal) { Ended::OomKilled } else { ended };
         self.close();
         self.child.end();
         // What it said last, such as why it failed.
@@ -286,11 +301,24 @@ impl<'p> Followed<'p> {
             outcome: Outcome { ended, stage },
             stages: self.stages,
             samples: self.samples,
+            failed,
             limit_hits: self.meter.limit_hits(),
             mapped: self.mapped,
             swap_possible: self.meter.swap_possible(),
             estimated: self.meter.estimates(),
         })
+    }
+
+    /// How the child ends, if it does so now: a server that is killed first breaks its connections.
+    fn is_ending(&mut self) -> Result<Option<Ended>> {
+        let begun = Instant::now();
+        loop {
+            let ended = self.child.ended()?;
+            if ended.is_some() || begun.elapsed() > DYING {
+                return Ok(ended);
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn hear(&mut self, heard: Heard) -> Result<()> {

@@ -37,7 +37,7 @@ pub fn write_markdown(out: &mut dyn Write, checked: &Checked, prices_as_of: Opti
     write_table(out, "Stages", stages, &[1, 2, 3, 4, 5])?;
     if !checked.options.is_empty() {
         write_table(out, "Options", rows::options(checked), &rows::OPTION_NUMBERS)?;
-        writeln!(out, "\n{}", prose(&words::prices(prices_as_of)))?;
+        writeln!(out, "\n{} {}", prose(&words::prices(prices_as_of)), words::NO_FORMS)?;
     }
     if !checked.findings.is_empty() {
         write_table(out, "Findings", findings(checked), &[])?;

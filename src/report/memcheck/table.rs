@@ -41,6 +41,7 @@ pub fn write_table(out: &mut dyn Write, checked: &Checked, prices_as_of: Option<
         writeln!(out, "\nOptions")?;
         write_named(out, rows::options(checked), &rows::OPTION_NUMBERS)?;
         writeln!(out, " {}", one_line(&words::prices(prices_as_of)))?;
+        writeln!(out, " {}", words::NO_FORMS)?;
     }
     if !checked.findings.is_empty() {
         writeln!(out, "\nFindings")?;

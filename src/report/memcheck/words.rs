@@ -187,6 +187,9 @@ pub fn prices(as_of: Option<&str>) -> String {
     format!("Prices are list prices in USD a month{as_of}; look them up before you decide.")
 }
 
+/// What the options lack.
+pub const NO_FORMS: &str = "Smaller forms of the model are not listed: this version has no `quantize`.";
+
 #[cfg(test)]
 mod tests {
     use super::*;
