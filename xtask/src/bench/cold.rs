@@ -68,6 +68,18 @@ pub fn evict<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// Names of those of `files` that some process has mapped, whose pages stay where they are; libc and its loader, which every process has, are
+/// left out.
+pub fn held<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Vec<String> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let maps = processes.filter_map(|process| fs::read_to_string(process.path().join("maps")).ok());
+    let mapped: String = maps.collect();
+    let files = files.into_iter().filter_map(|file| file.canonicalize().ok());
+    let held = files.filter(|file| mapped.lines().any(|line| line.ends_with(&format!(" {}", file.display()))));
+    let names = held.filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
+    names.filter(|name| !["libc.", "libc-", "ld-"].iter().any(|start| name.starts_with(start))).collect()
+}
+
 #[cfg(target_os = "linux")]
 fn drop_pages(file: &File) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
@@ -113,6 +125,13 @@ mod tests {
         evict([&path]).unwrap();
         let (cold, warm) = (peak(), peak());
         assert!((24..30).contains(&cold) && warm < 6, "cold {cold} MB, warm {warm} MB");
+    }
+
+    #[test]
+    fn a_file_that_a_process_has_mapped_is_told() {
+        let own = std::env::current_exe().expect("a path");
+        let name = own.file_name().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(held([&own, &PathBuf::from("no-such-file")]), [name]);
     }
 
     #[test]

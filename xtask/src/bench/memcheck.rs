@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
 use super::child::measure;
-use super::cold::{below, evict, programs};
+use super::cold::{below, evict, held, programs};
 use super::outside::{Cgroups, Seen};
 use super::sides::Bench;
 
@@ -58,34 +58,43 @@ pub enum Work {
 /// The part of `memcheck --json` that the topics look at.
 #[derive(Debug, Deserialize)]
 pub struct Report {
+    /// How it was held to the budget.
     pub enforced: Enforced,
+    /// How the run under the budget ended.
     pub outcome: Ending,
+    /// In order.
     pub stages: Vec<Stage>,
+    /// What is predicted.
     pub verdict: Verdict,
+    /// With `--floor`.
     pub floor_bytes: Option<u64>,
     /// Exit status of the program.
     #[serde(skip)]
     pub status: i32,
 }
 
+/// By whom, and the state of the page cache: `cold` or `warm`.
 #[derive(Debug, Deserialize)]
 pub struct Enforced {
     pub mechanism: String,
     pub cache: String,
 }
 
+/// `exited`, `oom_killed` and the like, and in which stage.
 #[derive(Debug, Deserialize)]
 pub struct Ending {
     pub ended: String,
     pub stage: String,
 }
 
+/// A stage's peak.
 #[derive(Debug, Deserialize)]
 pub struct Stage {
     pub name: String,
     pub peak_bytes: u64,
 }
 
+/// The highest of the stages' peaks, with what is added for chance.
 #[derive(Debug, Deserialize)]
 pub struct Verdict {
     pub peak_bytes: u64,
@@ -142,6 +151,11 @@ impl Scene {
     /// Drops everything from the page cache that the program touches with this model.
     pub fn chill(&self, model: &Subject) -> Result<()> {
         evict(self.programs.iter().chain(&below(&model.folder)?).chain([&self.other]))
+    }
+
+    /// What of it others have mapped, so that it is charged to them: libraries of the system, mostly.
+    pub fn held(&self) -> Vec<String> {
+        held(&self.programs)
     }
 
     /// One run without a limit.

@@ -1,5 +1,7 @@
 //! The peak that `memcheck` predicts, beside the kernel's own figure for the program itself, with another picture.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use super::figure::{Figure, Target, Unit};
@@ -36,12 +38,19 @@ fn run(bench: &Bench) -> Result<Outcome> {
 
 /// One prediction and what the kernel says to it.
 fn compare(bench: &Bench, scene: &Scene, model: &Subject, work: Work) -> Result<Vec<Figure>> {
+    let mut others = BTreeMap::<_, BTreeMap<_, usize>>::new();
+    let mut note = |when| {
+        let files = others.entry(when).or_default();
+        scene.held().into_iter().for_each(|file| *files.entry(file).or_default() += 1);
+    };
+    note("memcheck");
     let report = scene.check(bench, model, work, &[])?;
     by_cgroup(&report)?;
     let workshop = bench.workshop()?;
     let command = scene.program(bench, model, work, workshop.path());
     let cold = || {
         scene.chill(model)?;
+        note("a cold run");
         Ok(scene.outside(&command)?.peak)
     };
     let cold = std::iter::repeat_with(cold).take(RUNS).collect::<Result<Vec<_>>>()?;
@@ -53,6 +62,10 @@ fn compare(bench: &Bench, scene: &Scene, model: &Subject, work: Work) -> Result<
         let all = peaks.iter().map(|peak| format!("{:.2}", megabytes(Some(*peak)))).collect::<Vec<_>>().join(" ");
         let predicted = megabytes(Some(report.verdict.peak_bytes));
         say(format_args!("bench: {what}: {predicted:.2} MB predicted; {state} runs from outside: {all}"));
+    }
+    for (when, files) in others {
+        let files = files.iter().map(|(file, times)| format!("`{file}` ({times})")).collect::<Vec<_>>().join(" ");
+        say(format_args!("bench: {what}: mapped by others at the start of {when}, so not charged to us: {files}"));
     }
     Ok(figures(&what, &report, &cold, &warm))
 }
