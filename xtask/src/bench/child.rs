@@ -50,8 +50,8 @@ pub fn measure(command: &mut Command) -> Result<Measured> {
     Ok(Measured { wall, peak, status, stdout: text(&mut out)?, stderr: text(&mut err)? })
 }
 
-/// All that a file holds.
-fn text(file: &mut File) -> Result<String> {
+/// All that a file holds, from its start.
+pub fn text(file: &mut File) -> Result<String> {
     let mut bytes = Vec::new();
     file.rewind().and_then(|()| file.read_to_end(&mut bytes)).context("cannot read what a child wrote")?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

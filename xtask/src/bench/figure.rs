@@ -12,6 +12,8 @@ const PYTHON: &str = "Python";
 pub enum Target {
     /// Ours is at most this.
     Most(f64),
+    /// Ours is at least this.
+    Least(f64),
     /// Ours over the other side's is at most this.
     RatioMost(f64),
     /// Ours over the other side's is at least this.
@@ -31,6 +33,10 @@ pub enum Unit {
     ImagesPerSecond,
     /// A pure number.
     Ratio,
+    /// A part of something, of which thousandths matter.
+    Share,
+    /// How many there are.
+    Count,
 }
 
 /// How a figure stands to its target.
@@ -118,7 +124,8 @@ impl Figure {
         };
         Some(match self.target? {
             Target::Most(limit) if self.ours() <= limit => Verdict::Met,
-            Target::Most(_) => Verdict::Missed,
+            Target::Least(limit) if self.ours() >= limit => Verdict::Met,
+            Target::Most(_) | Target::Least(_) => Verdict::Missed,
             Target::RatioMost(limit) => most(self.ratio(), limit),
             Target::RatioLeast(limit) => most(self.ratio().map(Spread::negated), -limit),
             Target::MostBeside(limit) => most(differences(), limit),
@@ -132,7 +139,9 @@ impl Figure {
     fn summary(&self, samples: &[f64]) -> f64 {
         match self.unit {
             Unit::Megabytes => samples.iter().copied().fold(f64::NAN, f64::max),
-            Unit::Milliseconds | Unit::ImagesPerSecond | Unit::Ratio => median(samples.to_vec()),
+            Unit::Milliseconds | Unit::ImagesPerSecond | Unit::Ratio | Unit::Share | Unit::Count => {
+                median(samples.to_vec())
+            }
         }
     }
 }
@@ -143,7 +152,12 @@ impl Unit {
         if value.is_nan() {
             return "not measured".into();
         }
-        let digits = if value.abs() < 10.0 { 2 } else { usize::from(value.abs() < 100.0) };
+        let digits = match self {
+            Self::Share => 3,
+            Self::Count => 0,
+            _ if value.abs() < 10.0 => 2,
+            _ => usize::from(value.abs() < 100.0),
+        };
         format!("{value:.digits$} {self}").trim_end().to_owned()
     }
 }
@@ -154,7 +168,7 @@ impl fmt::Display for Unit {
             Self::Milliseconds => "ms",
             Self::Megabytes => "MB",
             Self::ImagesPerSecond => "images/s",
-            Self::Ratio => "",
+            Self::Ratio | Self::Share | Self::Count => "",
         })
     }
 }
@@ -163,7 +177,8 @@ impl Target {
     /// The target in words, its numbers in `unit`; `against` is the other side.
     pub fn show(self, unit: Unit, against: &str) -> String {
         match self {
-            Self::Most(most) => format!("at most {most} {unit}"),
+            Self::Most(most) => format!("at most {most} {unit}").trim_end().to_owned(),
+            Self::Least(least) => format!("at least {least} {unit}").trim_end().to_owned(),
             Self::RatioMost(most) => format!("at most {most:.2} x {against}"),
             Self::RatioLeast(least) => format!("at least {least:.2} x {against}"),
             Self::MostBeside(most) => format!("at most {against} + {most} {unit}"),
@@ -190,6 +205,7 @@ mod tests {
     fn every_kind_of_target_can_be_met_and_missed() {
         let cases = [
             (Target::Most(10.0), Target::Most(9.0)),
+            (Target::Least(10.0), Target::Least(11.0)),
             (Target::RatioMost(0.5), Target::RatioMost(0.4)),
             (Target::RatioLeast(0.5), Target::RatioLeast(0.6)),
             (Target::MostBeside(-10.0), Target::MostBeside(-11.0)),
@@ -217,6 +233,12 @@ mod tests {
     fn memory_is_judged_by_its_worst() {
         let figure = Figure::new("f", Unit::Megabytes, vec![30.0, 50.0, 31.0]).target(Target::Most(48.0));
         assert_eq!((figure.ours(), figure.verdict()), (50.0, Some(Verdict::Missed)));
+    }
+
+    #[test]
+    fn shares_show_thousandths_and_counts_are_whole() {
+        assert_eq!([Unit::Share.show(0.9996), Unit::Share.show(12.0), Unit::Count.show(9.0)], ["1.000", "12.000", "9"]);
+        assert_eq!(Target::Least(9.0).show(Unit::Count, ""), "at least 9");
     }
 
     #[test]

@@ -1,13 +1,23 @@
-//! `cargo xtask bench`: time and memory of the release binary, measured in turn with Python doing the same work.
+//! `cargo xtask bench`: time and memory of the release binary, measured in turn with Python doing the same work; what `memcheck`
+//! predicts, beside what the kernel charges.
 //!
 //! A new topic is one file with a `TOPIC`, and its line in [`TOPICS`].
 
 mod child;
+mod cold;
+mod edge;
 mod figure;
 mod gradcam_cost;
 mod gradcam_lesions;
 mod jpeg;
 mod machine;
+mod memcheck;
+mod memcheck_floor;
+mod memcheck_keras;
+mod memcheck_peak;
+mod memcheck_spread;
+mod memcheck_ways;
+mod outside;
 mod predict_default;
 mod predict_folder;
 mod predict_large;
@@ -52,7 +62,7 @@ enum Outcome {
 }
 
 /// Every topic, in the order in which they are run.
-const TOPICS: [Topic; 7] = [
+const TOPICS: [Topic; 12] = [
     predict_large::TOPIC,
     predict_default::TOPIC,
     predict_folder::TOPIC,
@@ -60,6 +70,11 @@ const TOPICS: [Topic; 7] = [
     predict_photo::TOPIC,
     gradcam_cost::TOPIC,
     gradcam_lesions::TOPIC,
+    memcheck_peak::TOPIC,
+    memcheck_spread::TOPIC,
+    memcheck_floor::TOPIC,
+    memcheck_ways::TOPIC,
+    memcheck_keras::TOPIC,
 ];
 
 /// Arguments of `cargo xtask bench`.
@@ -89,7 +104,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // Opened now: a place that cannot be written is told before the long work.
     let named = |path: &PathBuf| format!("cannot write `{}`", path.display());
     let json = args.json.as_ref().map(|path| fs::File::create(path).with_context(|| named(path))).transpose()?;
-    let bench = set_up(args.runs.into())?;
+    let bench = set_up(args.runs.into(), &args.topics)?;
     let machine = Machine::look(&bench)?;
     if let Some(warning) = machine.warning() {
         say(format_args!("warning: {warning}"));
@@ -123,18 +138,18 @@ fn chosen(wanted: &[String]) -> Result<Vec<&'static Topic>> {
 }
 
 /// Brings the runtime, builds the release binary and makes Python's environment.
-fn set_up(runs: usize) -> Result<Bench> {
+fn set_up(runs: usize, asked: &[String]) -> Result<Bench> {
     setup::run()?;
     let built = workspace::run(&mut workspace::cargo(["build", "--release", "--locked", "--package", "dermai"]))?;
     ensure!(built.success(), "the release binary could not be built; cargo says why above");
     let root = workspace::root();
     let binary = workspace::release_binary("dermai")?;
     let target = binary.ancestors().nth(2).context("the binary is in no target folder")?.to_owned();
-    let python = Python::set_up(&target.join("bench-venv"))?;
+    let python = Python::set_up(&target.join("bench-venv"), &python::USUAL)?;
     let shared = root.ancestors().skip(1).map(|folder| folder.join("shared"));
     let shared = shared.into_iter().find(|folder| folder.join("reference").is_dir());
     let threads = available_parallelism().map_or(1, usize::from);
-    Ok(Bench { root, binary, python, shared, target, threads, runs })
+    Ok(Bench { root, binary, python, shared, target, threads, runs, asked: asked.to_vec() })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The Python side: an environment with pinned packages below the target folder, and the scripts that run in it.
+//! The Python side: environments with packages of their own below the target folder, and the scripts that run in them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,10 +10,20 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::say::say;
 use crate::workspace;
 
-/// What pip is asked for: the runtime's version is ours, Pillow's is the one that the pixels are compared with.
-const PACKAGES: [&str; 4] = ["onnxruntime==1.28.0", "pillow==13.0.0", "numpy", "pyyaml"];
-/// What has to work where they are installed.
-const IMPORTS: &str = "import numpy, onnxruntime, PIL, yaml";
+/// What an environment has.
+#[derive(Debug)]
+pub struct Packages {
+    /// What pip is asked for.
+    pub wanted: &'static [&'static str],
+    /// What has to work where they are installed.
+    pub imports: &'static str,
+}
+
+/// For most topics: the runtime's version is ours, Pillow's is the one that the pixels are compared with.
+pub const USUAL: Packages = Packages {
+    wanted: &["onnxruntime==1.28.0", "pillow==13.0.0", "numpy", "pyyaml"],
+    imports: "import numpy, onnxruntime, PIL, yaml",
+};
 /// Written last, so that a half-made environment is made again.
 const DONE: &str = "packages.txt";
 /// What to do where Python has no means to install anything.
@@ -31,21 +41,19 @@ pub struct Python {
 
 impl Python {
     /// Makes the environment in `folder`, or takes the one that was made there before.
-    pub fn set_up(folder: &Path) -> Result<Self> {
+    pub fn set_up(folder: &Path, packages: &Packages) -> Result<Self> {
         let own = Self {
             program: folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" }),
             path: None,
             scripts: folder.to_owned(),
         };
-        let packages = folder.join("packages");
-        let bare = Self { program: "python3".into(), path: Some(packages.clone()), scripts: folder.to_owned() };
-        let done = folder.join(DONE);
-        let wanted = PACKAGES.join("\n");
-        if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
-            if own.imports() {
+        let apart = folder.join("packages");
+        let bare = Self { program: "python3".into(), path: Some(apart.clone()), scripts: folder.to_owned() };
+        if is_made(folder, packages) {
+            if own.imports(packages) {
                 return Ok(own);
             }
-            if bare.imports() {
+            if bare.imports(packages) {
                 return Ok(bare);
             }
         }
@@ -56,16 +64,16 @@ impl Python {
         fs::create_dir_all(folder).with_context(named)?;
         ensure!(works(Command::new("python3").arg("--version")), "there is no `python3` in `PATH`: {ADVICE}");
         let made = if works(Command::new("python3").args(["-m", "venv"]).arg(folder)) {
-            own.install(&[])?;
+            own.install(packages, &[])?;
             own
         } else {
             say("python3 cannot make a virtual environment (no `ensurepip`): trying `pip install --target`");
             ensure!(works(bare.command().args(["-m", "pip", "--version"])), "`python3` has no `pip`: {ADVICE}");
-            bare.install(&[OsStr::new("--target"), packages.as_os_str()])?;
+            bare.install(packages, &[OsStr::new("--target"), apart.as_os_str()])?;
             bare
         };
-        ensure!(made.imports(), "`{}` cannot `{IMPORTS}`: {ADVICE}", made.program.display());
-        fs::write(&done, wanted).with_context(named)?;
+        ensure!(made.imports(packages), "`{}` cannot `{}`: {ADVICE}", made.program.display(), packages.imports);
+        fs::write(folder.join(DONE), packages.text()).with_context(named)?;
         Ok(made)
     }
 
@@ -87,20 +95,33 @@ impl Python {
         command
     }
 
-    fn imports(&self) -> bool {
-        works(self.command().args(["-c", IMPORTS]))
+    fn imports(&self, packages: &Packages) -> bool {
+        works(self.command().args(["-c", packages.imports]))
     }
 
     /// Runs pip with the terminal as it is: it says best what is wrong.
-    fn install(&self, options: &[&OsStr]) -> Result<()> {
+    fn install(&self, packages: &Packages, options: &[&OsStr]) -> Result<()> {
         let mut pip = Command::new(&self.program);
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
-        let installed = workspace::run(pip.args(options).args(PACKAGES))?;
+        let installed = workspace::run(pip.args(options).args(packages.wanted))?;
         if !installed.success() {
-            bail!("pip could not install `{}`; it says why above: correct that and try again", PACKAGES.join(" "));
+            let wanted = packages.wanted.join(" ");
+            bail!("pip could not install `{wanted}`; it says why above: correct that and try again");
         }
         Ok(())
     }
+}
+
+impl Packages {
+    /// What stands in a finished environment.
+    fn text(&self) -> String {
+        self.wanted.join("\n")
+    }
+}
+
+/// Whether an environment with these packages was finished in `folder`.
+pub fn is_made(folder: &Path, packages: &Packages) -> bool {
+    fs::read_to_string(folder.join(DONE)).is_ok_and(|installed| installed == packages.text())
 }
 
 /// Whether a command can be run and ends well; what it says is dropped.

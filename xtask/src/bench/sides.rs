@@ -30,6 +30,8 @@ pub struct Bench {
     pub threads: usize,
     /// Pairs to measure.
     pub runs: usize,
+    /// What was asked for, as it was typed; nothing for all topics.
+    pub asked: Vec<String>,
 }
 
 /// What both sides are asked.
