@@ -51,10 +51,11 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     let measured_plans = if config.measure_options { plans.len() } else { 0 };
     let share = config.budget.cpus;
     let total =
-        config.runs + usize::from(share.is_some()) + measured_plans + if config.floor { floor::STEPS } else { 0 };
+        1 + config.runs + usize::from(share.is_some()) + measured_plans + if config.floor { floor::STEPS } else { 0 };
     progress.start("runs", total as u64);
 
-    // The first passes come first: the first of them finds which files there are, so that the long run is cold.
+    rig.discover(&once)?;
+    progress.step();
     let mut peaks = Peaks::default();
     let mut passes = Vec::new();
     for _ in 1..config.runs.max(1) {
@@ -78,7 +79,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         long
     };
     // What ran into the limit took what it got; what it wanted shows without the limit.
-    if long.run.limit_hits > 0 || !long.run.outcome.survived() {
+    if long.run.limited || !long.run.outcome.survived() {
         let free = rig.run(&config.work, memory::Budget { memory: Some(machine_allows()), cpus: None })?;
         peaks.add(&free.run);
     }
@@ -148,8 +149,7 @@ pub fn machine_allows() -> Bytes {
 /// How the runs were held to the budget.
 pub fn enforced(rig: &Rig, budget: &Budget, passes: &[Measured], long: &Measured, runs: usize) -> Enforced {
     use super::Cache;
-    // The first pass may have been the one that found which files there are.
-    let all = || passes.iter().skip(1).chain([long]);
+    let all = || passes.iter().chain([long]);
     Enforced {
         mechanism: rig.ladder.mechanism(),
         limit: budget.memory,

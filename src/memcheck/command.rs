@@ -22,6 +22,8 @@ pub struct Config {
     pub line: Vec<String>,
     /// A stage of this name begins with the first line of its output that holds this text.
     pub stages: Vec<(String, String)>,
+    /// Whether it may run only once.
+    pub once: bool,
     /// How it is driven over HTTP, if it is a server.
     pub drive: Option<Drive>,
     /// What may be used.
@@ -32,20 +34,25 @@ pub struct Config {
     pub findings: Vec<Finding>,
 }
 
-/// Runs a program under the budget; `pass_on` gets what it writes. One that runs into the limit is run once more without it, to see what it wants.
+/// Runs a program under the budget; `pass_on` gets what it writes. Unless it may run only once, it is run before to learn which files it maps,
+/// so that they are cold; and one that runs into the limit is run once more without it, to see what it wants.
 pub fn check(
     rig: &mut Rig,
     config: &Config,
     pass_on: &mut dyn FnMut(&str),
     progress: &mut dyn Progress,
 ) -> Result<Checked> {
-    progress.start("runs", 1);
+    progress.start("runs", if config.once { 1 } else { 2 });
     let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
+    if !config.once {
+        run(rig, config, limit, pass_on)?;
+        progress.step();
+    }
     let first = run(rig, config, limit, pass_on)?;
     progress.step();
     let mut peaks = Peaks::default();
     peaks.add(&first.run);
-    if first.run.limit_hits > 0 || first.run.outcome.ended == memory::Ended::OomKilled {
+    if !config.once && (first.run.limited || first.run.outcome.ended == memory::Ended::OomKilled) {
         let free = run(rig, config, memory::Budget { memory: Some(machine_allows()), cpus: None }, pass_on)?;
         peaks.add(&free.run);
     }

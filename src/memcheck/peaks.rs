@@ -40,8 +40,8 @@ impl Peaks {
                 (highest.peak, highest.anon, highest.file) = (stage.peak, stage.anon, stage.file);
             }
             highest.resident = highest.resident.max(stage.resident);
-            // A stage in which a run ended early is no low peak.
-            if run.outcome.survived() {
+            // Where a run ended early, or got less than it wanted, is no low peak.
+            if run.outcome.survived() && !run.limited {
                 seen.lowest = seen.lowest.min(stage.peak);
             }
             seen.times.push(stage.elapsed);
@@ -78,13 +78,14 @@ impl Peaks {
 }
 
 /// What a run may be charged beyond what others were: the kernel charges in batches of 64 pages for each processor (`MEMCG_CHARGE_BATCH`,
-/// mm/memcontrol.c), and which processors a run touches is chance. Of an estimate, a fiftieth.
+/// mm/memcontrol.c), and which processors a run touches is chance; and a hundredth, because of 30 runs of EfficientNetV2S two were 0.6 % above
+/// the rest. Of an estimate, a fiftieth.
 pub fn allowance(run: &Run) -> Bytes {
     if run.estimated {
         return Bytes(run.peak().0 / 50);
     }
     let processors = available_parallelism().map_or(1, usize::from).min(MOST_PROCESSORS);
-    Bytes(processors as u64 * (64 << 12))
+    Bytes((processors as u64 * (64 << 12)).max(run.peak().0 / 100))
 }
 
 /// The pipeline's threads run on no more processors than this at a time.
@@ -112,7 +113,7 @@ mod tests {
             samples: Vec::new(),
             failed: None,
             outcome: Outcome { ended, stage: peaks.last().map_or_else(String::new, |last| last.0.into()) },
-            limit_hits: 0,
+            limited: false,
             mapped: BTreeSet::new(),
             swap_possible: false,
             estimated: false,

@@ -1,5 +1,6 @@
 //! Where runs are measured: the ladder, a fresh copy of the program, and the files that have to leave the page cache before each run.
 use super::Cache;
+use super::check::machine_allows;
 use super::pipeline::{START, Work};
 use super::protocol;
 use crate::memory::{self, Budget, Event, Heard, Ladder, Plan, Run, evict, resident};
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct Rig {
     own: BTreeSet<PathBuf>,
     /// Files that a child was seen to map besides.
     found: BTreeSet<PathBuf>,
+    /// Copies of libraries that other processes have mapped.
+    libraries: Option<TempDir>,
 }
 
 /// A run and what it told.
@@ -56,7 +60,43 @@ impl Rig {
     pub fn new(ladder: Ladder, start: Start, own: &BTreeSet<PathBuf>, patience: Duration) -> Self {
         // One name for each, as `/proc/PID/maps` has it: a file must not count twice.
         let own = own.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
-        Self { ladder, patience, deadline: None, cancelled: Arc::default(), start, own, found: BTreeSet::new() }
+        Self {
+            ladder,
+            patience,
+            deadline: None,
+            cancelled: Arc::default(),
+            start,
+            own,
+            found: BTreeSet::new(),
+            libraries: None,
+        }
+    }
+
+    /// Runs the work without measuring it, to learn which files it maps: they have to be cold in the runs that are measured. Libraries that
+    /// another process has mapped are copied for the child, but for those that every process has.
+    ///
+    /// # Errors
+    /// As [`Rig::run`].
+    pub fn discover(&mut self, work: &Work) -> Result<()> {
+        self.run(work, Budget { memory: Some(machine_allows()), cpus: None })?;
+        let ours = memory::mapped_files(Path::new("/"), std::process::id());
+        let is_library = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
+        let stays = |path: &&PathBuf| evict(path).and_then(|()| resident(path)).is_ok_and(|left| left.0 > 0);
+        let warm = self.found.iter().filter(is_library).filter(|path| !ours.contains(*path)).filter(stays);
+        let warm: Vec<PathBuf> = warm.cloned().collect();
+        if warm.is_empty() {
+            return Ok(());
+        }
+        // Where no copy can be made they stay warm, which the report says.
+        for place in places() {
+            let Ok(folder) = own_folder(&place) else { continue };
+            let copy = |path: &PathBuf| fs::copy(path, folder.path().join(path.file_name().unwrap_or_default()));
+            if warm.iter().map(copy).collect::<io::Result<Vec<_>>>().is_ok() {
+                self.libraries = Some(folder);
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Runs the work under a budget, from a cold cache.
@@ -64,7 +104,12 @@ impl Rig {
     /// # Errors
     /// When the child cannot be started or says itself that it failed; being killed is part of the run.
     pub fn run(&mut self, work: &Work, budget: Budget) -> Result<Measured> {
-        let command = (self.start)(work)?;
+        let mut command = (self.start)(work)?;
+        if let Some(folder) = &self.libraries {
+            let usual = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+            let all = std::iter::once(folder.path().to_owned()).chain(env::split_paths(&usual));
+            command.env("LD_LIBRARY_PATH", env::join_paths(all)?);
+        }
         let measured =
             self.measure(command, budget, START, true, None::<fn(Sender<Event>)>, &mut |event| match event {
                 Event::Out(line) => protocol::heard(line),
@@ -128,6 +173,12 @@ impl Rig {
     }
 }
 
+/// Where temporary folders may lie: beside the program, or where they usually do.
+fn places() -> Vec<PathBuf> {
+    let beside = env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
+    beside.into_iter().chain([env::temp_dir()]).collect()
+}
+
 /// A temporary folder below `place`. Those that killed processes have left there are removed.
 pub fn own_folder(place: &Path) -> Result<TempDir> {
     let root = Path::new("/");
@@ -159,8 +210,7 @@ pub fn cold_files(files: Vec<PathBuf>, folder: &Path) -> Vec<PathBuf> {
 /// system in memory do not). None where there is no such place: the program itself has to do, and the cache is warm.
 pub fn fresh_copy() -> Result<Option<(TempDir, PathBuf)>> {
     let program = env::current_exe().context("this program's own file is unknown")?;
-    let places = [program.parent().map(Path::to_owned), Some(env::temp_dir())];
-    for place in places.into_iter().flatten() {
+    for place in places() {
         let Ok(folder) = own_folder(&place) else { continue };
         let copy = folder.path().join("dermai");
         if fs::copy(&program, &copy).is_err() {

@@ -152,9 +152,9 @@ pub struct Run {
     pub failed: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// How often a charge ran into the limit; the peak is then what the limit left, not what was wanted.
-    pub limit_hits: u64,
-    /// Files that the child had mapped when its first stages were over.
+    /// Whether charges ran into the limit: the peak is then what the limit left, not what was wanted.
+    pub limited: bool,
+    /// Files that the child was seen to map.
     pub mapped: BTreeSet<PathBuf>,
     /// Whether memory could have been swapped out instead of being counted.
     pub swap_possible: bool,
