@@ -46,6 +46,15 @@ fn search(rig: &mut Rig, work: &Work, peak: Bytes, progress: &mut dyn Progress) 
         known.push((middle, taken));
         if taken.is_some() { lives = middle } else { dies = middle }
     }
+    // At the edge it is luck: the limit that died gets a second chance.
+    if dies > 0 && known.iter().any(|(limit, _)| *limit == dies) {
+        let again = time(dies)?;
+        if again.is_some() {
+            lives = dies;
+            known.retain(|(limit, _)| *limit != dies);
+            known.push((dies, again));
+        }
+    }
     for above in CURVE {
         let limit = lives + above;
         if Bytes::mb(limit) < peak && known.iter().all(|(at, _)| *at != limit) {
@@ -62,12 +71,7 @@ fn search(rig: &mut Rig, work: &Work, peak: Bytes, progress: &mut dyn Progress) 
 
 /// How long the first answer takes under a limit in MB; none when the pipeline does not live.
 fn time(rig: &mut Rig, work: &Work, limit: u64, progress: &mut dyn Progress) -> Result<Option<Duration>> {
-    let mut once = || {
-        let run = rig.run(work, Budget { memory: Some(Bytes::mb(limit)), cpus: None })?.run;
-        anyhow::Ok(run.outcome.survived().then(|| Times::of(&run).first_answer))
-    };
-    // At the edge it is luck: what dies is tried once more.
-    let taken = once()?.map_or_else(once, |taken| Ok(Some(taken)))?;
+    let run = rig.run(work, Budget { memory: Some(Bytes::mb(limit)), cpus: None })?.run;
     progress.step();
-    Ok(taken)
+    Ok(run.outcome.survived().then(|| Times::of(&run).first_answer))
 }

@@ -64,7 +64,7 @@ fn command_in<A: AsRef<OsStr>>(name: &str, at: &Path, arguments: impl IntoIterat
     for variable in VARIABLES {
         command.env_remove(variable);
     }
-    Program { command, input: Vec::new() }
+    Program { command, input: Vec::new(), longest: LONGEST }
 }
 
 /// `dermai predict` among the fixtures.
@@ -77,6 +77,7 @@ pub struct Program {
     /// To be changed, or started by hand.
     pub command: process::Command,
     input: Vec<u8>,
+    longest: Duration,
 }
 
 impl Program {
@@ -101,7 +102,7 @@ impl Program {
         #[cfg(target_os = "linux")]
         {
             use std::os::unix::process::CommandExt;
-            let Self { mut command, input } = self;
+            let Self { mut command, input, longest } = self;
             // SAFETY: setrlimit is async-signal-safe and only reads the limit.
             unsafe {
                 command.pre_exec(move || {
@@ -113,7 +114,7 @@ impl Program {
                     }
                 });
             }
-            Self { command, input }
+            Self { command, input, longest }
         }
         #[cfg(not(target_os = "linux"))]
         {
@@ -122,10 +123,16 @@ impl Program {
         }
     }
 
+    /// It may take so long.
+    pub fn longest(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
+
     pub fn run(self) -> Outcome {
         let output = Command::from_std(self.command)
             .write_stdin(self.input)
-            .timeout(LONGEST)
+            .timeout(self.longest)
             .output()
             .expect("the program can be started");
         let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
