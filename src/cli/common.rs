@@ -87,11 +87,7 @@ impl Common {
 
     /// The model that was named, with its warnings said.
     pub fn prepared(&self, quiet: bool) -> Result<Prepared> {
-        let prepared = Prepared::find(self.model.as_deref())?;
-        if !quiet {
-            prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-        }
-        Ok(prepared)
+        find_model(self.model.as_deref(), quiet)
     }
 
     /// Limits and threads, by the flags and by what the process is granted.
@@ -134,6 +130,15 @@ fn locale_is(language: &str) -> bool {
     let posix = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(set);
     let plain = posix.is_some_and(|locale| matches!(locale.split('.').next(), Some("C" | "POSIX")));
     !plain && sys_locale::get_locale().is_some_and(|locale| locale.split('-').next() == Some(language))
+}
+
+/// The model that was named, with its warnings said.
+pub fn find_model(named: Option<&Path>, quiet: bool) -> Result<Prepared> {
+    let prepared = Prepared::find(named)?;
+    if !quiet {
+        prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    }
+    Ok(prepared)
 }
 
 /// Keeps the results and lists what failed.

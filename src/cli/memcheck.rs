@@ -1,9 +1,9 @@
 //! `dermai memcheck`: whether a deployment fits its memory, before it is deployed.
+use super::common::find_model;
 use super::{ExitStatus, say};
 use crate::deploy::Severity;
 use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, command, pipeline};
 use crate::memory::{Ladder, Mechanism, granted};
-use crate::model::Prepared;
 use crate::report::Terminal;
 use crate::report::memcheck as view;
 use crate::units::{Bytes, Progress};
@@ -202,10 +202,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     let place = if args.command.is_empty() { memcheck::fresh_copy()? } else { None };
     let pictures = Pictures::of(&args.images, place.as_ref().map(|(folder, _)| folder.path()))?;
     let mut checked = if args.command.is_empty() {
-        let prepared = Prepared::find(args.model.as_deref())?;
-        if !quiet {
-            prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-        }
+        let prepared = find_model(args.model.as_deref(), quiet)?;
         let model = prepared.card.name.clone();
         let Starter { start, own, model: place } = Starter::new(place, prepared, &pictures)?;
         let mut rig = Rig::new(ladder, start, &own, patience);
