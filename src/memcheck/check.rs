@@ -2,7 +2,7 @@
 use super::floor;
 use super::peaks::{Peaks, allowance};
 use super::pipeline::{DECODE, MODEL, START, Work};
-use super::rig::{Measured, Rig};
+use super::rig::{Measured, Rig, machine_allows};
 use super::slope;
 use super::{Budget, Checked, Choice, CpuShare, Enforced, Subject, Timeline, Verdict, options};
 use crate::deploy::{Finding, Plan, WebService};
@@ -139,11 +139,6 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
 
 fn identity(passes: &[Measured]) -> Option<Identity> {
     passes.iter().find_map(|pass| pass.identity.clone())
-}
-
-/// Four fifths of what the machine has free: a run that is to show what it wants must not take the machine with it.
-pub fn machine_allows() -> Bytes {
-    Bytes(memory::available().0 / 5 * 4)
 }
 
 /// How the runs were held to the budget.

@@ -1,8 +1,8 @@
 //! Any program under the budget, with its whole process tree: what a team runs today.
-use super::check::{enforced, machine_allows, timeline};
+use super::check::{enforced, timeline};
 use super::drive::{Drive, drive};
 use super::peaks::{Peaks, allowance};
-use super::rig::{Measured, Rig};
+use super::rig::{Measured, Rig, machine_allows};
 use super::{Budget, Checked, Subject, Verdict, options, slope};
 use crate::deploy::{Finding, WebService};
 use crate::memory::{self, Event, Heard};

@@ -1,6 +1,5 @@
 //! Where runs are measured: the ladder, a fresh copy of the program, and the files that have to leave the page cache before each run.
 use super::Cache;
-use super::check::machine_allows;
 use super::pipeline::{START, Work};
 use super::protocol;
 use crate::memory::{self, Budget, Event, Heard, Ladder, Plan, Run, evict, resident};
@@ -171,6 +170,11 @@ impl Rig {
         let shared = self.found.iter().map(left).sum();
         (if own == 0 { Cache::Cold } else { Cache::Warm }, Bytes(shared))
     }
+}
+
+/// Four fifths of what the machine has free: a run that is to show what it wants must not take the machine with it.
+pub fn machine_allows() -> Bytes {
+    Bytes(memory::available().0 / 5 * 4)
 }
 
 /// Where temporary folders may lie: beside the program, or where they usually do.
