@@ -29,6 +29,8 @@ pub struct Rig {
     pub patience: Duration,
     /// A run may not take longer than this in all.
     pub deadline: Option<Duration>,
+    /// Whether memory is looked at over time, which slows down a run that is short of memory.
+    pub sampled: bool,
     /// Set by a signal: the run is given up.
     pub cancelled: Arc<AtomicBool>,
     start: Start,
@@ -63,6 +65,7 @@ impl Rig {
             ladder,
             patience,
             deadline: None,
+            sampled: true,
             cancelled: Arc::default(),
             start,
             own,
@@ -142,6 +145,7 @@ impl Rig {
             acknowledged,
             patience: self.patience,
             deadline: self.deadline,
+            sampled: self.sampled,
             first_stage,
             files: &files,
             cancelled: &self.cancelled,

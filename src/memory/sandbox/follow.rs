@@ -212,7 +212,8 @@ impl<'p> Followed<'p> {
 
     /// Looks at memory, if it is time.
     fn look(&mut self) -> Result<()> {
-        if self.last_look.elapsed() < self.meter.interval(LOOK) {
+        let is_needed = self.plan.sampled || self.meter.estimates();
+        if !is_needed || self.last_look.elapsed() < self.meter.interval(LOOK) {
             return Ok(());
         }
         self.last_look = Instant::now();

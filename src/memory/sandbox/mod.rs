@@ -32,6 +32,9 @@ pub struct Plan<'a> {
     pub patience: Duration,
     /// It may not take longer than this in all; none: as long as it tells something.
     pub deadline: Option<Duration>,
+    /// Whether memory is looked at over time. Where a cgroup counts, stages have their peaks without it, and a child that is short of memory
+    /// takes up to three times as long when its counters are read: not where time is measured.
+    pub sampled: bool,
     /// Name of the stage that it is in from its start.
     pub first_stage: &'static str,
     /// Files that it will read, out of the page cache now; where no cgroup counts, their pages are.

@@ -5,8 +5,8 @@ use std::fmt;
 
 use anyhow::{Result, ensure};
 
-/// How often each side of the edge is tried; most of these tries decide.
-const TRIES: usize = 3;
+/// How often each side of the edge is tried at most; most of these tries decide.
+const TRIES: usize = 5;
 
 /// The lowest limit under which a program lives, and how often it did there and right below.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,13 +42,15 @@ impl Edge {
         Ok(lived)
     }
 
-    /// Whether it lives in most of the tries under this limit.
+    /// Whether it lives in most of the tries under this limit; made until that is certain.
     fn mostly(&mut self, limit: u64, lives: &mut impl FnMut(u64) -> Result<bool>) -> Result<bool> {
-        while self.tries.get(&limit).is_none_or(|tries| tries.len() < TRIES) {
+        loop {
+            let (lived, tried) = self.count(limit);
+            if 2 * lived > TRIES || 2 * (tried - lived) > TRIES {
+                return Ok(2 * lived > TRIES);
+            }
             self.once(limit, lives)?;
         }
-        let (lived, tried) = self.count(limit);
-        Ok(2 * lived > tried)
     }
 
     /// In how many tries it lived, and how many there were.
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sharp_edge_is_found_and_tried_three_times() {
+    fn a_sharp_edge_is_found_and_tried_until_it_is_certain() {
         let edge = find(100, |limit| Ok(limit >= 37)).unwrap();
         assert_eq!(edge.to_string(), "lives 3 times of 3 at 37 MB, 0 of 3 at 36 MB");
         assert_eq!(find(100, |_| Ok(true)).unwrap().lowest, 1);
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn one_lucky_or_unlucky_run_does_not_decide() {
-        for (limit, lived, shown) in [(30, true, "1 of 3 at 36 MB"), (50, false, "lives 3 times of 3 at 37 MB")] {
+        for (limit, lived, shown) in [(30, true, "1 of 4 at 36 MB"), (50, false, "lives 3 times of 3 at 37 MB")] {
             let mut waiting = true;
             let edge = find(100, |at| {
                 let chance = waiting && (at == 36 && lived || at == 50 && !lived);
