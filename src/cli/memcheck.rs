@@ -2,15 +2,17 @@
 use super::common::find_model;
 use super::{ExitStatus, say};
 use crate::deploy::Severity;
+use crate::input::Limits;
 use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, command, pipeline};
 use crate::memory::{Ladder, Mechanism, granted};
 use crate::report::Terminal;
 use crate::report::memcheck as view;
 use crate::units::{Bytes, Progress};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgGroup, ValueEnum, ValueHint};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -256,8 +258,9 @@ fn check_command(
     quiet: bool,
     progress: &mut dyn Progress,
 ) -> Result<Checked> {
+    let memory = allowed.budget.memory;
     let read = |path: &PathBuf| {
-        let bytes = fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+        let bytes = read_at_most(path, Limits::within(memory).file)?;
         anyhow::Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))
     };
     let drive = match &args.http {
@@ -266,6 +269,7 @@ fn check_command(
             pictures: pictures.paths.iter().map(read).collect::<Result<_>>()?,
             field: args.field.clone(),
             requests: args.requests.into(),
+            at_once: !args.one_at_a_time,
         }),
         None => None,
     };
@@ -314,8 +318,20 @@ fn work(args: &Args, budget: &Budget, model: PathBuf, pictures: &[PathBuf]) -> p
     }
 }
 
+/// A whole file, if it is no longer than `most`: a device or a wrong file is not read into memory.
+fn read_at_most(path: &Path, most: Bytes) -> Result<Vec<u8>> {
+    let named = || format!("`{}` cannot be read", path.display());
+    let mut bytes = Vec::new();
+    File::open(path).with_context(named)?.take(most.0 + 1).read_to_end(&mut bytes).with_context(named)?;
+    ensure!(bytes.len() as u64 <= most.0, "`{}` is longer than {most}", path.display());
+    Ok(bytes)
+}
+
+/// A report is some 100 KB.
+const LONGEST_REPORT: Bytes = Bytes::mb(64);
+
 fn read_earlier(path: &Path) -> Result<memcheck::Earlier> {
-    let bytes = fs::read(path).with_context(|| format!("`--compare {}` cannot be read", path.display()))?;
+    let bytes = read_at_most(path, LONGEST_REPORT).context("`--compare`")?;
     view::read_earlier(&bytes).with_context(|| format!("`--compare {}`", path.display()))
 }
 

@@ -33,8 +33,21 @@ pub fn findings(checked: &Checked) -> Vec<Finding> {
         );
         add("slow-start", Severity::Error, START, message, "take a plan with more CPU");
     }
-    if let Some(cpu) = checked.cpu.as_ref().filter(|cpu| cpu.start <= cpu.deadline && cpu.first_answer > cpu.deadline) {
-        let message = format!("the first answer takes {:.1} s at {} CPU", cpu.first_answer.as_secs_f64(), cpu.share);
+    if let Some((cpu, stopped)) = checked.cpu.as_ref().and_then(|cpu| Some((cpu, cpu.stopped.as_ref()?))) {
+        let message =
+            format!("it did not live to its end at {} CPU: it was ended in stage `{}`", cpu.share, stopped.stage);
+        add(
+            "cpu-share-too-small",
+            Severity::Error,
+            START,
+            message,
+            "take a plan with more CPU, or give it longer with `--timeout`",
+        );
+    }
+    let answers =
+        checked.cpu.as_ref().filter(|cpu| cpu.start <= cpu.deadline).and_then(|cpu| Some((cpu, cpu.first_answer?)));
+    if let Some((cpu, first)) = answers.filter(|(cpu, first)| *first > cpu.deadline) {
+        let message = format!("the first answer takes {:.1} s at {} CPU", first.as_secs_f64(), cpu.share);
         add(
             "slow-first-answer",
             Severity::Note,
@@ -88,6 +101,9 @@ pub fn sentences(checked: &Checked) -> Vec<String> {
         Ended::Crashed(signal) => all.push(format!("it crashed in stage `{}` by signal {signal}", outcome.stage)),
         Ended::Exited(code) if code != 0 => {
             all.push(format!("it ended in stage `{}` with exit status {code}", outcome.stage));
+        }
+        Ended::ExitedEarly => {
+            all.push(format!("it ended in stage `{}` by itself, before all requests were answered", outcome.stage));
         }
         Ended::Exited(_) | Ended::Stopped => {}
     }

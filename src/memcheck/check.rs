@@ -1,7 +1,8 @@
 //! The whole check of a model: runs under the budget, one at the plan's CPU share, the floor, and what follows from them.
+use super::command::LISTEN;
 use super::floor;
 use super::peaks::{Peaks, allowance};
-use super::pipeline::{DECODE, MODEL, START, Work};
+use super::pipeline::{CLEANUP, REQUESTS, START, Work};
 use super::rig::{Measured, Rig, machine_allows};
 use super::slope;
 use super::{Budget, Checked, Choice, CpuShare, Enforced, Subject, Timeline, Verdict, options};
@@ -15,7 +16,10 @@ use std::time::Duration;
 /// What a health check waits at most (DESIGN.md, section 6: Render's).
 pub const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
 /// Requests at the CPU share: a tenth of a processor makes each of them long.
-const SLOW_REQUESTS: usize = 3;
+pub const SLOW_REQUESTS: usize = 3;
+
+/// Silence that is no hang at any share.
+const LONGEST_PATIENCE: Duration = Duration::from_mins(10);
 
 /// What is checked.
 #[derive(Clone, Debug)]
@@ -79,10 +83,13 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         long
     };
     // What ran into the limit took what it got; what it wanted shows without the limit.
-    if long.run.limited || !long.run.outcome.survived() {
+    let free = if long.run.limited || !long.run.outcome.survived() {
         let free = rig.run(&config.work, memory::Budget { memory: Some(machine_allows()), cpus: None })?;
         peaks.add(&free.run);
-    }
+        Some(free)
+    } else {
+        None
+    };
     let stages = peaks.stages();
     // At a tenth of a processor what does not fit would not fit for longer.
     let slow =
@@ -98,7 +105,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         None
     };
     let budget = config.budget.clone();
-    let requests = long.run.stages.iter().find(|stage| stage.name == super::pipeline::REQUESTS);
+    let requests = long.run.stages.iter().find(|stage| stage.name == REQUESTS);
     let left = Bytes(budget.memory.0.saturating_sub(predicted.peak.0));
     let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
     let verdict = Verdict::of(
@@ -107,12 +114,16 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         &budget,
         &long.run.outcome,
     );
-    let mut choices = choices(rig, config, &plans, &verdict, &long, progress)?;
-    if let Some(slow) = slow.as_ref().filter(|slow| slow.enforced) {
-        choices[0].first_answer = Some(slow.first_answer);
-    }
+    // How long it takes where memory is not short.
+    let unhurried = Times::of(&free.as_ref().unwrap_or(&long).run).first_answer;
+    let mut choices = choices(rig, config, &plans, &verdict, unhurried, progress)?;
+    choices[0].first_answer = match &slow {
+        Some(slow) if slow.enforced => slow.first_answer,
+        _ if long.run.outcome.survived() => choices[0].first_answer,
+        _ => None,
+    };
     progress.finish();
-    let enforced = enforced(rig, &budget, &passes, &long, config.runs);
+    let enforced = enforced(rig, &budget, &passes, &long);
     let checked = Checked {
         subject: Subject::Model {
             identity: long.identity.clone().or_else(|| identity(&passes)),
@@ -142,7 +153,7 @@ fn identity(passes: &[Measured]) -> Option<Identity> {
 }
 
 /// How the runs were held to the budget.
-pub fn enforced(rig: &Rig, budget: &Budget, passes: &[Measured], long: &Measured, runs: usize) -> Enforced {
+pub fn enforced(rig: &Rig, budget: &Budget, passes: &[Measured], long: &Measured) -> Enforced {
     use super::Cache;
     let all = || passes.iter().chain([long]);
     Enforced {
@@ -153,7 +164,7 @@ pub fn enforced(rig: &Rig, budget: &Budget, passes: &[Measured], long: &Measured
         shared: all().map(|m| m.shared).max().unwrap_or_default(),
         estimated: long.run.estimated,
         passed_over: rig.ladder.passed_over.clone(),
-        runs,
+        runs: all().count(),
     }
 }
 
@@ -166,33 +177,39 @@ pub fn timeline(measured: Measured) -> Timeline {
 /// Times at the plan's share of a processor: with the kernel's quota, or a whole processor's divided by it.
 fn cpu_share(rig: &mut Rig, config: &Config, share: f64, long: &Measured) -> Result<CpuShare> {
     let work = Work { requests: SLOW_REQUESTS, at_once: false, ..config.work.clone() };
-    let enforced = rig.ladder.limits_cpu();
-    let slow;
-    let (run, factor) = if enforced {
-        slow = rig.run(&work, memory::Budget { memory: Some(config.budget.memory), cpus: Some(share) })?;
-        (&slow.run, 1.0)
-    } else {
-        (&long.run, (1.0 / share).max(1.0))
-    };
-    let times = Times::of(run);
-    Ok(CpuShare {
-        share,
-        enforced,
-        start: times.start.mul_f64(factor),
-        first_answer: times.first_answer.mul_f64(factor),
-        answer: times.answer.mul_f64(factor),
-        deadline: HEALTH_DEADLINE,
-    })
+    let limit = memory::Budget { memory: Some(config.budget.memory), cpus: Some(share) };
+    at_share(rig, share, long, |rig| rig.run(&work, limit))
+}
+
+/// The same for any run: `again` makes it once more at the share, where the kernel can hold it to that.
+pub fn at_share(
+    rig: &mut Rig,
+    share: f64,
+    whole: &Measured,
+    again: impl FnOnce(&mut Rig) -> Result<Measured>,
+) -> Result<CpuShare> {
+    let factor = (1.0 / share).max(1.0);
+    if !rig.ladder.limits_cpu() {
+        return Ok(CpuShare { enforced: false, ..Times::of(&whole.run).at(share, factor) });
+    }
+    // What tells something every minute on a whole processor does so in as many times as long on a part of one.
+    let usual = rig.patience;
+    rig.patience = usual.mul_f64(factor).min(LONGEST_PATIENCE).max(usual);
+    let slow = again(rig);
+    rig.patience = usual;
+    let slow = slow?;
+    let stopped = Some(slow.run.outcome.clone()).filter(|outcome| !outcome.survived());
+    Ok(CpuShare { enforced: true, stopped, ..Times::of(&slow.run).at(share, 1.0) })
 }
 
 /// Times of a run.
 pub struct Times {
     /// Until the process is there.
     start: Duration,
-    /// Until the first answer.
-    pub first_answer: Duration,
-    /// Of a later answer.
-    answer: Duration,
+    /// Until the first answer; none when it did not come to that.
+    pub first_answer: Option<Duration>,
+    /// Of a later answer; none when there was none.
+    answer: Option<Duration>,
 }
 
 impl Times {
@@ -200,15 +217,29 @@ impl Times {
     pub fn of(run: &memory::Run) -> Self {
         let end =
             |name: &str| run.stages.iter().find(|stage| stage.name == name).map(|stage| stage.began + stage.elapsed);
-        let cleanup = run.stages.iter().find(|stage| stage.name == super::pipeline::CLEANUP);
-        let first_answer = cleanup.map(|stage| stage.began).or_else(|| end(MODEL)).or_else(|| end(DECODE));
+        let stage = |name: &str| run.stages.iter().find(|stage| stage.name == name);
         let mut answers: Vec<Duration> =
             run.stages.iter().flat_map(|stage| &stage.steps).map(|step| step.elapsed).collect();
+        // A server's first answer is that to the first request.
+        let served = stage(LISTEN).and(stage(REQUESTS)).zip(answers.first()).map(|(stage, first)| stage.began + *first);
         answers.sort_unstable();
         Self {
-            start: end(START).unwrap_or_default(),
-            first_answer: first_answer.unwrap_or_default(),
-            answer: answers.get(answers.len() / 2).copied().unwrap_or_default(),
+            start: end(START).or_else(|| end(LISTEN)).unwrap_or_default(),
+            first_answer: stage(CLEANUP).map(|stage| stage.began).or(served),
+            answer: answers.get(answers.len() / 2).copied(),
+        }
+    }
+
+    /// These times, so many times as long.
+    fn at(&self, share: f64, factor: f64) -> CpuShare {
+        CpuShare {
+            share,
+            enforced: false,
+            start: self.start.mul_f64(factor),
+            first_answer: self.first_answer.map(|time| time.mul_f64(factor)),
+            answer: self.answer.map(|time| time.mul_f64(factor)),
+            stopped: None,
+            deadline: HEALTH_DEADLINE,
         }
     }
 }
@@ -219,10 +250,9 @@ fn choices(
     config: &Config,
     plans: &[Plan],
     verdict: &Verdict,
-    long: &Measured,
+    whole: Option<Duration>,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Choice>> {
-    let whole = Some(Times::of(&long.run).first_answer);
     let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), verdict, whole)];
     for plan in plans {
         let mut choice = options::on_plan(plan, verdict, whole);
@@ -233,7 +263,7 @@ fn choices(
             let pass = rig.run(&work, memory::Budget { memory: Some(plan.memory), cpus })?;
             choice.peak = Bytes(pass.run.peak().0 + allowance(&pass.run).0);
             choice.fits = pass.run.outcome.survived() && choice.peak <= plan.memory;
-            choice.first_answer = cpus.map(|_| Times::of(&pass.run).first_answer).or(choice.first_answer);
+            choice.first_answer = cpus.and_then(|_| Times::of(&pass.run).first_answer).or(choice.first_answer);
             choice.measured = true;
             progress.step();
         }

@@ -1,15 +1,14 @@
 //! Any program under the budget, with its whole process tree: what a team runs today.
-use super::check::{enforced, timeline};
+use super::check::{SLOW_REQUESTS, Times, at_share, enforced, timeline};
 use super::drive::{Drive, drive};
 use super::peaks::{Peaks, allowance};
 use super::rig::{Measured, Rig, machine_allows};
 use super::{Budget, Checked, Subject, Verdict, options, slope};
 use crate::deploy::{Finding, WebService};
-use crate::memory::{self, Event, Heard};
+use crate::memory::{self, Event, Heard, Teller};
 use crate::units::{Bytes, Progress};
 use anyhow::{Result, bail, ensure};
 use std::process::Command;
-use std::sync::mpsc::Sender;
 
 /// The stage from the start on, unless the program's output begins another one.
 pub const RUN: &str = "run";
@@ -17,6 +16,7 @@ pub const RUN: &str = "run";
 pub const LISTEN: &str = "start until it answers";
 
 /// What is run.
+#[derive(Clone)]
 pub struct Config {
     /// The program and its arguments.
     pub line: Vec<String>,
@@ -42,7 +42,9 @@ pub fn check(
     pass_on: &mut dyn FnMut(&str),
     progress: &mut dyn Progress,
 ) -> Result<Checked> {
-    progress.start("runs", if config.once { 1 } else { 2 });
+    // The time that a server takes at its plan's share of a processor matters; a program that is run by hand is not held to it.
+    let share = config.budget.cpus.filter(|_| config.drive.is_some() && !config.once);
+    progress.start("runs", if config.once { 1 } else { 2 } + u64::from(share.is_some()));
     let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
     if !config.once {
         run(rig, config, limit, pass_on)?;
@@ -56,6 +58,15 @@ pub fn check(
         let free = run(rig, config, memory::Budget { memory: Some(machine_allows()), cpus: None }, pass_on)?;
         peaks.add(&free.run);
     }
+    let cpu = share.filter(|_| first.run.outcome.survived()).map(|share| {
+        let few = Config {
+            drive: config.drive.clone().map(|drive| Drive { requests: SLOW_REQUESTS.min(drive.requests), ..drive }),
+            ..config.clone()
+        };
+        let limit = memory::Budget { cpus: Some(share), ..limit };
+        at_share(rig, share, &first, |rig| run(rig, &few, limit, pass_on))
+    });
+    let cpu = cpu.transpose()?;
     progress.finish();
     let predicted = peaks.highest();
     // Files that it had mapped and that others had in the cache are charged to those; on a host of its own it pays for them.
@@ -66,9 +77,12 @@ pub fn check(
     let requests = first.run.stages.iter().find(|stage| stage.name == super::pipeline::REQUESTS);
     let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
     let plans = options::plans(&config.budget, config.service.as_ref());
-    let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), &verdict, None)];
-    choices.extend(plans.iter().map(|plan| options::on_plan(plan, &verdict, None)));
-    let enforced = super::Enforced { shared: uncounted, ..enforced(rig, &config.budget, &[], &first, 1) };
+    let whole = Times::of(&first.run).first_answer.filter(|_| first.run.outcome.survived());
+    let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), &verdict, whole)];
+    choices[0].first_answer =
+        cpu.as_ref().filter(|cpu| cpu.enforced).map_or(choices[0].first_answer, |cpu| cpu.first_answer);
+    choices.extend(plans.iter().map(|plan| options::on_plan(plan, &verdict, whole)));
+    let enforced = super::Enforced { shared: uncounted, ..enforced(rig, &config.budget, &[], &first) };
     let checked = Checked {
         subject: Subject::Command { line: config.line.join(" ") },
         budget: config.budget.clone(),
@@ -76,7 +90,7 @@ pub fn check(
         outcome: first.run.outcome.clone(),
         stages: peaks.stages(),
         requests,
-        cpu: None,
+        cpu,
         floor: None,
         verdict,
         options: choices,
@@ -112,8 +126,7 @@ fn run(rig: &mut Rig, config: &Config, budget: memory::Budget, pass_on: &mut dyn
         }
     };
     let first_stage = if config.drive.is_some() { LISTEN } else { RUN };
-    let cancelled = rig.cancelled.clone();
-    let driver = config.drive.clone().map(|plan| move |tell: Sender<Event>| drive(&plan, &tell, &cancelled));
+    let driver = config.drive.clone().map(|plan| move |teller: &Teller| drive(&plan, teller));
     let measured = rig.measure(command, budget, first_stage, false, driver, &mut hear)?;
     if let Some(why) = &measured.run.failed {
         bail!("{why}");

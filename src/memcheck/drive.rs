@@ -1,11 +1,9 @@
 //! Drives a server over HTTP while it is measured: waits until it answers, then sends pictures to its endpoint.
 use super::pipeline::{REQUESTS, TWO};
-use crate::memory::Event;
+use crate::memory::{Event, Teller};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
 use ureq::http::Uri;
@@ -26,8 +24,10 @@ pub struct Drive {
     pub pictures: Vec<(String, Vec<u8>)>,
     /// The form field that takes the picture; none: the picture is the body.
     pub field: Option<String>,
-    /// Requests, one after the other; then two at once.
+    /// Requests, one after the other.
     pub requests: usize,
+    /// Whether two requests at once follow.
+    pub at_once: bool,
 }
 
 impl Drive {
@@ -58,33 +58,35 @@ impl Drive {
 }
 
 /// Drives the server, and tells its stages and steps; at the end the server is to be stopped. A failed request ends the drive.
-pub fn drive(plan: &Drive, tell: &Sender<Event>, cancelled: &AtomicBool) {
+pub fn drive(plan: &Drive, teller: &Teller) {
     // When nobody listens the server has ended, and how is seen elsewhere.
-    let told = |event: Event| tell.send(event).is_ok();
-    told(match talk(plan, &told, cancelled) {
+    teller.tell(match talk(plan, teller) {
         Ok(()) => Event::Stop,
         Err(error) => Event::Failed(format!("{error:#}")),
     });
 }
 
-fn talk(plan: &Drive, told: &dyn Fn(Event) -> bool, cancelled: &AtomicBool) -> Result<()> {
+fn talk(plan: &Drive, teller: &Teller) -> Result<()> {
     let (host, port) = plan.address()?;
     while !listens(&host, port) {
         // A server that never listens is ended by the patience of who watches it.
-        if cancelled.load(Ordering::Relaxed) || !told(Event::Out(String::new())) {
+        if teller.is_over() {
             return Ok(());
         }
         thread::sleep(AGAIN);
     }
     let agent = agent();
-    told(Event::Stage(REQUESTS.to_owned()));
+    teller.tell(Event::Stage(REQUESTS.to_owned()));
     for picture in plan.pictures.iter().cycle().take(plan.requests) {
         send(&agent, plan, picture)?;
-        if !told(Event::Step) {
+        if !teller.tell(Event::Step) {
             return Ok(());
         }
     }
-    told(Event::Stage(TWO.to_owned()));
+    if !plan.at_once {
+        return Ok(());
+    }
+    teller.tell(Event::Stage(TWO.to_owned()));
     thread::scope(|scope| {
         let one = || plan.pictures.first().map_or(Ok(()), |picture| send(&agent, plan, picture));
         let other = scope.spawn(one);
@@ -93,8 +95,10 @@ fn talk(plan: &Drive, told: &dyn Fn(Event) -> bool, cancelled: &AtomicBool) -> R
     })
 }
 
+/// Talks to the named address and to nobody else: through no proxy, and wherever an answer points to.
 fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().timeout_global(Some(LONGEST)).http_status_as_error(false).build().into()
+    let config = ureq::Agent::config_builder().timeout_global(Some(LONGEST)).http_status_as_error(false);
+    config.proxy(None).max_redirects(0).max_redirects_will_error(false).build().into()
 }
 
 fn listens(host: &str, port: u16) -> bool {

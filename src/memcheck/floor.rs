@@ -15,7 +15,7 @@ pub const STEPS: usize = 24;
 const CURVE: [u64; 9] = [0, 1, 2, 4, 8, 16, 32, 64, 128];
 /// Just above the edge a run reads its file pages again and again, for minutes. One that takes longer than this does not live: a host takes
 /// a service that is silent for so long out of rotation (DESIGN.md, section 6).
-pub const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// A machine may be so slow that the pipeline takes as long without any want of memory: then so many times its time there is too long.
 const TIMES_LONGER: u32 = 3;
@@ -107,7 +107,7 @@ fn middle(runs: &[Option<Duration>]) -> Option<Duration> {
 fn time(rig: &mut Rig, work: &Work, limit: u64, progress: &mut dyn Progress) -> Result<Option<Duration>> {
     let run = rig.run(work, Budget { memory: Some(Bytes::mb(limit)), cpus: None })?.run;
     progress.step();
-    Ok(run.outcome.survived().then(|| Times::of(&run).first_answer))
+    Ok(Times::of(&run).first_answer.filter(|_| run.outcome.survived()))
 }
 
 #[cfg(test)]

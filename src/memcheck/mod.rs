@@ -202,7 +202,7 @@ pub struct StagePeak {
 pub struct Requests {
     /// How many there were.
     pub count: usize,
-    /// Growth of anonymous memory for each request, in bytes; least squares, the first fifth left out.
+    /// Growth of anonymous memory for each request, in bytes; least squares, the first fifth left out. NaN where there were too few.
     pub slope: f64,
     /// Its 95 % confidence interval.
     pub ci95: (f64, f64),
@@ -230,10 +230,12 @@ pub struct CpuShare {
     pub enforced: bool,
     /// From the start of the process until it can answer a health check.
     pub start: Duration,
-    /// From the start of the process until the first answer.
-    pub first_answer: Duration,
-    /// Median time of a later answer.
-    pub answer: Duration,
+    /// From the start of the process until the first answer; none when it did not come to that.
+    pub first_answer: Option<Duration>,
+    /// Median time of a later answer; none when there was none.
+    pub answer: Option<Duration>,
+    /// How it ended where it did not live to its end at this share.
+    pub stopped: Option<Outcome>,
     /// What a health check waits at most.
     pub deadline: Duration,
 }

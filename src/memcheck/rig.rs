@@ -2,7 +2,7 @@
 use super::Cache;
 use super::pipeline::{START, Work};
 use super::protocol;
-use crate::memory::{self, Budget, Event, Heard, Ladder, Plan, Run, evict, resident};
+use crate::memory::{self, Budget, Event, Heard, Ladder, Plan, Run, Teller, evict, granted, resident};
 use crate::model::Identity;
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -112,11 +111,10 @@ impl Rig {
             let all = std::iter::once(folder.path().to_owned()).chain(env::split_paths(&usual));
             command.env("LD_LIBRARY_PATH", env::join_paths(all)?);
         }
-        let measured =
-            self.measure(command, budget, START, true, None::<fn(Sender<Event>)>, &mut |event| match event {
-                Event::Out(line) => protocol::heard(line),
-                _ => Heard::Nothing,
-            })?;
+        let measured = self.measure(command, budget, START, true, None::<fn(&Teller)>, &mut |event| match event {
+            Event::Out(line) => protocol::heard(line),
+            _ => Heard::Nothing,
+        })?;
         if let (memory::Ended::Exited(code @ 1..), Some(said)) = (measured.run.outcome.ended, &measured.said) {
             let said = said.strip_prefix("error: ").unwrap_or(said);
             bail!("stage `{}` failed (exit status {code}): {said}", measured.run.outcome.stage);
@@ -135,7 +133,7 @@ impl Rig {
         hear: &mut dyn FnMut(&Event) -> Heard,
     ) -> Result<Measured>
     where
-        D: FnOnce(Sender<Event>) + Send + 'static,
+        D: FnOnce(&Teller) + Send + 'static,
     {
         let (cache, shared) = self.chill();
         let files = self.own.union(&self.found).cloned().collect();
@@ -163,6 +161,16 @@ impl Rig {
             hear(event)
         };
         let run = memory::run(&plan, command, &mut listen, drive)?;
+        let around = granted(self.ladder.root()).memory;
+        if let (memory::Ended::OomKilled, Some(around)) =
+            (run.outcome.ended, around.filter(|around| Some(*around) < budget.memory))
+        {
+            bail!(
+                "stage `{}` was killed by the cgroup that this program runs in, which allows {around}, and not by the limit of {}: try a larger container, or `--budget {around}`",
+                run.outcome.stage,
+                budget.memory.unwrap_or_default()
+            );
+        }
         self.found.extend(run.mapped.iter().filter(|path| !self.own.contains(*path)).cloned());
         Ok(Measured { run, identity, cache, shared, said })
     }
@@ -176,9 +184,11 @@ impl Rig {
     }
 }
 
-/// Four fifths of what the machine has free: a run that is to show what it wants must not take the machine with it.
+/// Four fifths of what the machine has free, or of what this process's own cgroup allows: a run that is to show what it wants must take neither
+/// with it.
 pub fn machine_allows() -> Bytes {
-    Bytes(memory::available().0 / 5 * 4)
+    let free = memory::available();
+    Bytes(granted(Path::new("/")).memory.map_or(free, |granted| free.min(granted)).0 / 5 * 4)
 }
 
 /// Where temporary folders may lie: beside the program, or where they usually do.

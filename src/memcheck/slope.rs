@@ -10,14 +10,14 @@ const WARM_UP: f64 = 0.2;
 /// A line through fewer points tells nothing.
 const FEWEST: usize = 8;
 
-/// What `steps` show; `left` is the budget that is not used yet. None when there are too few.
+/// What `steps` show; `left` is the budget that is not used yet. The slope is no number when they are too few, and there is nothing without any.
 pub fn requests(steps: &[Step], left: Bytes) -> Option<Requests> {
-    let settled = &steps[(steps.len() as f64 * WARM_UP).ceil() as usize..];
-    if settled.len() < FEWEST {
+    if steps.is_empty() {
         return None;
     }
+    let settled = &steps[(steps.len() as f64 * WARM_UP).ceil() as usize..];
     let memory: Vec<f64> = settled.iter().map(|step| step.anon.0 as f64).collect();
-    let (slope, margin) = line(&memory);
+    let (slope, margin) = if memory.len() < FEWEST { (f64::NAN, f64::NAN) } else { line(&memory) };
     let mut times: Vec<Duration> = steps.iter().map(|step| step.elapsed).collect();
     times.sort_unstable();
     let mut requests = Requests {
@@ -80,7 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn a_handful_of_requests_tells_nothing() {
-        assert_eq!(requests(&steps(|i| i)[..9], Bytes::mb(1)), None);
+    fn a_handful_of_requests_tells_times_but_no_growth() {
+        let few = requests(&steps(|i| i << 30)[..9], Bytes::mb(1)).unwrap();
+        assert!(few.slope.is_nan() && !few.leaks() && few.until_full.is_none(), "{few:?}");
+        assert_eq!((few.count, few.median.as_millis()), (9, 11));
+        assert_eq!(requests(&[], Bytes::mb(1)), None);
     }
 }

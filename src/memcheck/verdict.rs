@@ -70,8 +70,7 @@ impl Verdict {
             band,
             fits: outcome.survived() && peak <= budget.memory,
             peak,
-            // Where it was killed is where the budget was not enough.
-            peak_stage: if outcome.survived() { highest.name.clone() } else { outcome.stage.clone() },
+            peak_stage: highest.name.clone(),
             anon: highest.anon,
             headroom: budget.memory.0 as i64 - peak.0 as i64,
             advice: Vec::new(),

@@ -212,6 +212,11 @@ impl Group {
         }
     }
 
+    /// Ends whatever runs in it.
+    pub fn empty(&self) {
+        self.folders().for_each(|folder| empty(folder));
+    }
+
     fn event(&self, file: &str, name: &str) -> u64 {
         let text = fs::read_to_string(self.memory.join(file)).unwrap_or_default();
         let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
@@ -225,12 +230,10 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for folder in self.folders() {
-            if self.ours {
-                remove(folder);
-            } else {
-                empty(folder);
-            }
+        if self.ours {
+            self.folders().for_each(|folder| remove(folder));
+        } else {
+            self.empty();
         }
     }
 }

@@ -124,7 +124,7 @@ impl Ladder {
     }
 
     /// The root that kernel files are read below.
-    pub(super) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.root
     }
 

@@ -21,7 +21,7 @@ pub use host::available;
 pub use ladder::{Ladder, Mechanism};
 pub use malloc::{Phase, tune_malloc};
 pub use process::mapped_files;
-pub use sandbox::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step, run};
+pub use sandbox::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step, Teller, run};
 pub use sweep::{abandoned, unused_name};
 
 #[cfg(test)]

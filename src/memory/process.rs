@@ -75,14 +75,52 @@ pub fn tree(root: &Path, pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
     let mut at = 0;
     while let Some(&parent) = all.get(at) {
-        let threads = fs::read_dir(file(root, parent, "task")).into_iter().flatten().flatten();
-        for thread in threads {
-            let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            all.extend(text.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-        }
+        all.extend(children(root, parent));
         at += 1;
     }
     all
+}
+
+/// Processes that `pid` has started, or adopted, and that live.
+pub fn children(root: &Path, pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(file(root, pid, "task")).into_iter().flatten().flatten();
+    let of = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    let all: Vec<String> = threads.map(of).collect();
+    all.iter().flat_map(|text| text.split_whitespace()).filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Makes this process the parent of what its descendants leave behind, so that a daemon stays in sight (`PR_SET_CHILD_SUBREAPER(2const)`).
+pub fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: prctl takes integers; a refusal leaves orphans with the first process, as elsewhere.
+    unsafe {
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+    }
+}
+
+/// Files that a process has open for writing and that take disk or memory.
+#[cfg(target_os = "linux")]
+pub fn written_files(root: &Path, pid: u32) -> Vec<Written> {
+    use std::os::unix::fs::MetadataExt;
+    let written = |entry: fs::DirEntry| {
+        // proc_pid_fdinfo(5): `flags:` in octal; the lowest two bits are the access mode, 0 is reading.
+        let info = fs::read_to_string(file(root, pid, "fdinfo").join(entry.file_name())).ok()?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+        let is_written = u32::from_str_radix(flags, 8).is_ok_and(|flags| flags & 3 != 0);
+        let metadata = fs::metadata(entry.path()).ok().filter(|metadata| is_written && metadata.is_file())?;
+        let named = fs::read_link(entry.path()).ok().filter(|_| metadata.nlink() > 0);
+        Some(Written { path: named.unwrap_or_else(|| entry.path()), inode: (metadata.dev(), metadata.ino()) })
+    };
+    fs::read_dir(file(root, pid, "fd")).into_iter().flatten().flatten().filter_map(written).collect()
+}
+
+/// A file that is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where it can be opened: its name, or the writer's descriptor of one that has none.
+    pub path: PathBuf,
+    /// Device and number: one file, whoever has it open.
+    pub inode: (u64, u64),
 }
 
 /// Files that a process has mapped.
@@ -119,6 +157,16 @@ pub fn kill(pid: i32) {
 
 #[cfg(not(unix))]
 pub fn kill(_pid: i32) {}
+
+/// Ends a process that may be a child of ours, and waits for it if it is.
+pub fn end(pid: u32) {
+    kill(pid as i32);
+    #[cfg(unix)]
+    // SAFETY: takes a number and no place for the status; what is no child of ours is an error that does not matter.
+    unsafe {
+        libc::waitpid(pid as i32, std::ptr::null_mut(), 0);
+    }
+}
 
 fn file(root: &Path, pid: u32, name: &str) -> PathBuf {
     root.join("proc").join(pid.to_string()).join(name)

@@ -193,8 +193,9 @@ pub fn fitting() -> Checked {
             share: 0.1,
             enforced: true,
             start: milliseconds(1_310),
-            first_answer: milliseconds(3_240),
-            answer: milliseconds(2_050),
+            first_answer: Some(milliseconds(3_240)),
+            answer: Some(milliseconds(2_050)),
+            stopped: None,
             deadline: Duration::from_secs(5),
         }),
         floor: Some(Floor {

@@ -1,12 +1,12 @@
 //! The child itself: started inside its budget, heard line by line, ended with everything that it started.
 use super::meter::Meter;
 use super::{Ended, Event, Plan};
-use crate::memory::process::kill;
+use crate::memory::process::{adopt_orphans, kill};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{self, ChildStdin, Command, Stdio};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 
 /// Longest line that is heard in one piece.
@@ -20,7 +20,7 @@ pub struct Child {
 
 impl Child {
     /// Starts `command` inside the plan's budget; its lines come as events.
-    pub fn start(plan: &Plan<'_>, mut command: Command, tell: &Sender<Event>) -> Result<(Self, Meter)> {
+    pub fn start(plan: &Plan<'_>, mut command: Command, tell: &SyncSender<Event>) -> Result<(Self, Meter)> {
         let group = plan.ladder.group(&plan.budget)?;
         let mut scope = None;
         if let Some((scoped, name)) = plan.ladder.scoped(&command, &plan.budget) {
@@ -31,6 +31,9 @@ impl Child {
         command.stdin(if plan.acknowledged { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let before = Meter::before(plan);
+        if group.is_none() {
+            adopt_orphans();
+        }
         let mut inner = command
             .spawn()
             .with_context(|| format!("`{}` cannot be started", command.get_program().to_string_lossy()))?;
@@ -87,7 +90,7 @@ fn signal(_status: process::ExitStatus) -> i32 {
 }
 
 /// Tells each line of `stream`, its end and wrong UTF-8 replaced; ends with the stream.
-fn listen(stream: impl Read + Send + 'static, tell: Sender<Event>, event: fn(String) -> Event) -> Result<()> {
+fn listen(stream: impl Read + Send + 'static, tell: SyncSender<Event>, event: fn(String) -> Event) -> Result<()> {
     let listen = move || {
         let mut stream = BufReader::new(stream);
         let mut line = Vec::new();

@@ -7,7 +7,7 @@ use crate::units::Bytes;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(4);
 /// Mapped files are looked at this often.
 const MAPS: Duration = Duration::from_millis(200);
-/// A process that is being killed is gone within this time.
+/// A process that is being killed is gone within this time, and who drives it has noticed.
 const DYING: Duration = Duration::from_millis(500);
+/// After so long nothing more comes of what an ended child has written: somebody else writes there.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The kernel charges so much at once (`MEMCG_CHARGE_BATCH`: 64 pages).
 const BATCH: u64 = 64 << 12;
 /// More points than this are thinned out to half.
@@ -27,9 +29,12 @@ pub struct Followed<'p> {
     plan: &'p Plan<'p>,
     child: Child,
     meter: Meter,
+    is_driven: bool,
     begun: Instant,
-    /// When it last told something.
+    /// When it, or who drives it, last told something.
     heard: Instant,
+    /// When its last stage or step began.
+    marked: Instant,
     stages: Vec<Stage>,
     /// The highest of what was seen since the last stage began.
     seen: Seen,
@@ -57,15 +62,17 @@ impl Seen {
 }
 
 impl<'p> Followed<'p> {
-    /// A child that was just started.
-    pub fn new(plan: &'p Plan<'p>, child: Child, meter: Meter) -> Self {
+    /// A child that was just started; `is_driven` when it is to be ended by who drives it.
+    pub fn new(plan: &'p Plan<'p>, child: Child, meter: Meter, is_driven: bool) -> Self {
         let now = Instant::now();
         let mut followed = Self {
             plan,
             child,
             meter,
+            is_driven,
             begun: now,
             heard: now,
+            marked: now,
             stages: Vec::new(),
             seen: Seen::default(),
             samples: Vec::new(),
@@ -78,8 +85,13 @@ impl<'p> Followed<'p> {
         followed
     }
 
-    /// Follows it to its end; `hear` is told what it writes.
-    pub fn follow(mut self, events: &Receiver<Event>, hear: &mut dyn FnMut(&Event) -> Heard) -> Result<Run> {
+    /// Follows it to its end; `hear` is told what it writes, and `over` is set as soon as it has ended.
+    pub fn follow(
+        mut self,
+        events: &Receiver<Event>,
+        hear: &mut dyn FnMut(&Event) -> Heard,
+        over: &AtomicBool,
+    ) -> Result<Run> {
         let mut failed = None;
         let ended = loop {
             if self.plan.cancelled.load(Ordering::Relaxed) {
@@ -96,6 +108,7 @@ impl<'p> Followed<'p> {
                     break Ended::Stopped;
                 }
                 Ok(event) => {
+                    self.heard = Instant::now();
                     let heard = hear(&event);
                     self.hear(match event {
                         Event::Stage(name) => Heard::Stage(name),
@@ -108,10 +121,7 @@ impl<'p> Followed<'p> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if let Some(ended) = self.child.ended()? {
-                while let Ok(event) = events.try_recv() {
-                    hear(&event);
-                }
-                break ended;
+                break if self.is_driven && ended == Ended::Exited(0) { left(events) } else { ended };
             }
             self.look()?;
             if self.meter.is_over(self.plan.budget.memory) {
@@ -125,9 +135,14 @@ impl<'p> Followed<'p> {
         let signal = if let Ended::Crashed(signal) = ended { Some(signal) } else { None };
         let ended = if self.meter.oom_killed(signal) { Ended::OomKilled } else { ended };
         self.close();
+        over.store(true, Ordering::Relaxed);
         self.child.end();
+        self.meter.end_all();
         // What it said last, such as why it failed.
-        while let Ok(event) = events.recv_timeout(Duration::from_millis(200)) {
+        let ended_at = Instant::now();
+        while ended_at.elapsed() < LAST_WORDS
+            && let Ok(event) = events.recv_timeout(Duration::from_millis(200))
+        {
             hear(&event);
         }
         let stage = self.stages.last().map(|stage| stage.name.clone()).unwrap_or_default();
@@ -152,7 +167,7 @@ impl<'p> Followed<'p> {
         loop {
             let ended = self.child.ended()?;
             if ended.is_some() || begun.elapsed() > DYING {
-                return Ok(ended);
+                return Ok(ended.map(|ended| if ended == Ended::Exited(0) { Ended::ExitedEarly } else { ended }));
             }
             std::thread::sleep(LOOK);
         }
@@ -167,7 +182,7 @@ impl<'p> Followed<'p> {
                 self.open(name);
             }
             Heard::Step => {
-                let elapsed = self.heard.elapsed();
+                let elapsed = self.marked.elapsed();
                 self.seen.note(&self.meter.charged()?);
                 let anon = self.meter.anon_to_the_page();
                 if let Some(stage) = self.stages.last_mut() {
@@ -178,7 +193,7 @@ impl<'p> Followed<'p> {
         if self.plan.acknowledged {
             self.child.acknowledge();
         }
-        self.heard = Instant::now();
+        self.marked = Instant::now();
         Ok(())
     }
 
@@ -239,4 +254,17 @@ impl<'p> Followed<'p> {
         }
         Ok(())
     }
+}
+
+/// How a child has ended that went by itself while it was driven: as it was told to, if who drove it turns out to be done with it.
+fn left(events: &Receiver<Event>) -> Ended {
+    let begun = Instant::now();
+    while let Some(rest) = DYING.checked_sub(begun.elapsed()) {
+        match events.recv_timeout(rest) {
+            Ok(Event::Stop) => return Ended::Stopped,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    Ended::ExitedEarly
 }

@@ -45,7 +45,14 @@ struct Watch {
     resident: Bytes,
     /// The highest resident size by the kernel, last time it could be read.
     peak: Bytes,
+    /// Processes of our own besides the child: not its descendants, whatever else we have adopted is one.
+    others: Vec<u32>,
+    /// Named files that were seen to be written, by device and number: their pages stay in the cache when they are closed.
+    written: BTreeMap<(u64, u64), PathBuf>,
 }
+
+/// More written files than this are not followed when they are closed: each costs system calls at every look.
+const MOST_WRITTEN: usize = 64;
 
 /// The peaks of a stage.
 pub struct Peaks {
@@ -71,13 +78,15 @@ impl Meter {
     ) -> Self {
         let root = plan.ladder.root().to_owned();
         let group = group.or_else(|| scope.and_then(|name| scope_folder(&root, pid, name)).map(Group::of_others));
+        let mut others = process::children(&root, std::process::id());
+        others.retain(|&other| other != pid);
         Self {
             root,
             pid,
             group,
             known_peak: Bytes::default(),
             last: Last::default(),
-            watch: Watch { before, ..Watch::default() },
+            watch: Watch { before, others, ..Watch::default() },
         }
     }
 
@@ -136,7 +145,7 @@ impl Meter {
 
     #[cfg(target_os = "linux")]
     fn estimate_from_proc(&mut self) -> Charged {
-        let tree = process::tree(&self.root, self.pid);
+        let tree = self.tree();
         let (mut anon, mut file, mut kernel) = (0, 0, 0);
         for (at, &pid) in tree.iter().enumerate() {
             let Ok(status) = Status::of(&self.root, pid) else { continue };
@@ -156,10 +165,41 @@ impl Meter {
             let now = resident_of_own(path).ok().flatten().unwrap_or_default();
             now.0.saturating_sub(before.0)
         };
-        let file = file.max(self.watch.before.iter().map(cached).sum());
+        let file = file.max(self.watch.before.iter().map(cached).sum()) + self.written(&tree);
         let total = Bytes(anon + file + kernel);
         self.watch.charged = self.watch.charged.max(total);
         Charged { total, anon: Bytes(anon), file: Bytes(file), kernel: Bytes(kernel) }
+    }
+
+    /// Pages of files that the processes have written. A file that has no name goes with its writer.
+    #[cfg(target_os = "linux")]
+    fn written(&mut self, tree: &[u32]) -> u64 {
+        let named = &mut self.watch.written;
+        let mut nameless = BTreeMap::new();
+        for written in tree.iter().flat_map(|&pid| process::written_files(&self.root, pid)) {
+            if written.path.starts_with(self.root.join("proc")) {
+                nameless.insert(written.inode, written.path);
+            } else if named.len() < MOST_WRITTEN && !self.watch.before.contains_key(&written.path) {
+                named.insert(written.inode, written.path);
+            }
+        }
+        let resident = |path: &PathBuf| resident_of_own(path).ok().flatten().unwrap_or_default().0;
+        named.values().chain(nameless.values()).map(resident).sum()
+    }
+
+    /// The child, its descendants, and what those have left behind.
+    fn tree(&self) -> Vec<u32> {
+        let left = process::children(&self.root, std::process::id()).into_iter();
+        let left = left.filter(|pid| *pid != self.pid && !self.watch.others.contains(pid));
+        std::iter::once(self.pid).chain(left).flat_map(|pid| process::tree(&self.root, pid)).collect()
+    }
+
+    /// Ends whatever the child has started and left behind.
+    pub fn end_all(&self) {
+        match &self.group {
+            Some(group) => group.empty(),
+            None => self.tree().into_iter().filter(|&pid| pid != self.pid).for_each(process::end),
+        }
     }
 
     /// The peaks since they were set back; `seen` is the highest charge that was looked at meanwhile.
@@ -208,7 +248,7 @@ impl Meter {
     /// Anonymous memory of the child and its descendants, to the page: a cgroup's counters are brought up to date in batches, in which a small
     /// leak is lost. Takes a walk through the page tables, so it is not for every look.
     pub fn anon_to_the_page(&self) -> Bytes {
-        let tree = process::tree(&self.root, self.pid);
+        let tree = if self.group.is_some() { process::tree(&self.root, self.pid) } else { self.tree() };
         let parts = tree.into_iter().filter_map(|pid| process::proportional(&self.root, pid).ok());
         Bytes(parts.map(|parts| parts.anon.0).sum())
     }

@@ -15,8 +15,9 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 /// How a child is run.
@@ -118,6 +119,8 @@ pub struct Sample {
 pub enum Ended {
     /// By itself, with this status.
     Exited(i32),
+    /// By itself and without an error, although who drove it was not done with it.
+    ExitedEarly,
     /// The kernel, or the watchdog, killed it or a process of its own because it was over the budget.
     OomKilled,
     /// It told nothing for too long and was ended.
@@ -172,19 +175,46 @@ impl Run {
     }
 }
 
-/// Runs `command` under a budget to its end. `hear` is told what it writes; `drive` gets its number and a way to tell events, on a thread of its own.
+/// How who drives a child, on a thread of its own, tells what it does.
+#[derive(Debug)]
+pub struct Teller {
+    tell: SyncSender<Event>,
+    over: Arc<AtomicBool>,
+}
+
+impl Teller {
+    /// Tells an event. False when the child is over and nobody listens any more.
+    pub fn tell(&self, event: Event) -> bool {
+        !self.is_over() && self.tell.send(event).is_ok()
+    }
+
+    /// Whether the child is over.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+/// So many lines wait to be heard; a child that writes faster waits, as it would for a terminal.
+const WAITING: usize = 64;
+
+/// Runs `command` under a budget to its end. `hear` is told what it writes; `drive` works on it meanwhile, on a thread of its own.
 ///
 /// # Errors
 /// When it cannot be started or followed, or the run was cancelled; that it was killed is an [`Outcome`].
 pub fn run<D>(plan: &Plan<'_>, command: Command, hear: &mut dyn FnMut(&Event) -> Heard, drive: Option<D>) -> Result<Run>
 where
-    D: FnOnce(Sender<Event>) + Send + 'static,
+    D: FnOnce(&Teller) + Send + 'static,
 {
-    let (tell, events) = channel();
+    let (tell, events) = sync_channel(WAITING);
     let (child, meter) = Child::start(plan, command, &tell)?;
+    let teller = Teller { tell, over: Arc::default() };
+    let over = teller.over.clone();
+    let is_driven = drive.is_some();
     match drive {
-        Some(drive) => drop(std::thread::Builder::new().name("driver".into()).spawn(move || drive(tell))?),
-        None => drop(tell), // so that the child's end is the end of events
+        Some(drive) => drop(std::thread::Builder::new().name("driver".into()).spawn(move || drive(&teller))?),
+        None => drop(teller), // so that the child's end is the end of events
     }
-    Followed::new(plan, child, meter).follow(&events, hear)
+    let ran = Followed::new(plan, child, meter, is_driven).follow(&events, hear, &over);
+    over.store(true, Ordering::Relaxed);
+    ran
 }

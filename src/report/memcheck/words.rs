@@ -126,6 +126,7 @@ pub fn ending(checked: &Checked) -> Option<String> {
         Ended::TimedOut => Some(format!("hung in stage {stage} and was ended")),
         Ended::Crashed(signal) => Some(format!("crashed in stage {stage} by signal {signal}")),
         Ended::Exited(status) => Some(format!("exited with status {status} in stage {stage}")),
+        Ended::ExitedEarly => Some(format!("exited by itself in stage {stage}, before all requests were answered")),
         Ended::Stopped => Some(format!("was stopped in stage {stage}")),
     }
 }
@@ -133,6 +134,13 @@ pub fn ending(checked: &Checked) -> Option<String> {
 /// What many requests showed.
 pub fn requests(requests: &Requests) -> String {
     let Requests { count, slope, ci95: (low, high), median, slowest, until_full } = requests;
+    if !slope.is_finite() {
+        return format!(
+            "{count}: too few to tell whether memory grows; median {}, slowest {}",
+            time(*median),
+            time(*slowest)
+        );
+    }
     let grows = if requests.leaks() { "memory grows" } else { "no growth" };
     let until = until_full.map(|n| format!("; the budget is used up after {n} requests")).unwrap_or_default();
     let slope = match kilobytes(*slope) {
@@ -156,15 +164,20 @@ fn kilobytes(bytes: f64) -> Option<String> {
 /// Time at the plan's CPU share.
 pub fn cpu(cpu: &CpuShare) -> String {
     let how = if cpu.enforced { "held to it" } else { "measured on a whole CPU and divided" };
-    format!(
-        "{} CPU, {how}: ready after {} ({}: a health check waits {}), first answer after {}, a later one takes {}",
+    let ready = format!(
+        "{} CPU, {how}: ready after {} ({}: a health check waits {})",
         cpu.share,
         time(cpu.start),
         if in_time(cpu) { "in time" } else { "TOO LATE" },
         time(cpu.deadline),
-        time(cpu.first_answer),
-        time(cpu.answer)
-    )
+    );
+    let first = cpu
+        .first_answer
+        .map_or_else(|| ", no answer".to_owned(), |took| format!(", first answer after {}", time(took)));
+    let later = cpu.answer.map_or_else(String::new, |took| format!(", a later one takes {}", time(took)));
+    let stopped =
+        cpu.stopped.as_ref().map_or_else(String::new, |outcome| format!(", ended in stage {}", ticks(&outcome.stage)));
+    format!("{ready}{first}{later}{stopped}")
 }
 
 /// Whether it can answer before a health check gives up.

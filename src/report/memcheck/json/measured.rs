@@ -20,6 +20,7 @@ impl<'a> From<&'a Outcome> for Ending<'a> {
     fn from(outcome: &'a Outcome) -> Self {
         let (ended, status, signal) = match outcome.ended {
             Ended::Exited(status) => ("exited", Some(status), None),
+            Ended::ExitedEarly => ("exited", Some(0), None),
             Ended::OomKilled => ("oom_killed", None, None),
             Ended::TimedOut => ("timed_out", None, None),
             Ended::Crashed(signal) => ("crashed", None, Some(signal)),
@@ -87,8 +88,9 @@ pub struct Cpu {
     share: f64,
     enforced: bool,
     start_milliseconds: f64,
-    first_answer_milliseconds: f64,
-    answer_milliseconds: f64,
+    first_answer_milliseconds: Option<f64>,
+    answer_milliseconds: Option<f64>,
+    stopped_in: Option<String>,
     deadline_milliseconds: f64,
 }
 
@@ -98,8 +100,9 @@ impl From<&plain::CpuShare> for Cpu {
             share: cpu.share,
             enforced: cpu.enforced,
             start_milliseconds: milliseconds(cpu.start),
-            first_answer_milliseconds: milliseconds(cpu.first_answer),
-            answer_milliseconds: milliseconds(cpu.answer),
+            first_answer_milliseconds: cpu.first_answer.map(milliseconds),
+            answer_milliseconds: cpu.answer.map(milliseconds),
+            stopped_in: cpu.stopped.as_ref().map(|outcome| outcome.stage.clone()),
             deadline_milliseconds: milliseconds(cpu.deadline),
         }
     }
