@@ -1,6 +1,7 @@
 //! `dermai memcheck` as a process: verdicts, exit statuses and reports; below it commands, what enforces, and that nothing is left behind.
 #![cfg(target_os = "linux")]
 mod commands;
+mod endings;
 mod enforcing;
 mod leftovers;
 

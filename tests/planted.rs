@@ -190,6 +190,7 @@ fn a_model_over_the_budget_is_killed_where_it_is_loaded_and_its_want_is_told() {
         assert!(!checked.verdict.fits && checked.verdict.band == Band::Critical);
         assert!(checked.verdict.peak > Bytes::mb(200), "what it wants, not what it got: {}", checked.verdict.peak);
         assert!(checked.verdict.headroom < 0);
+        assert_eq!(checked.options[0].first_answer, None, "under this budget there is no answer");
     }
 }
 

@@ -206,6 +206,22 @@ mod tests {
         assert_eq!(all, [1, 2, 3, 4, 5]);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn files_that_are_written_are_found_with_and_without_a_name() {
+        use std::os::unix::fs::MetadataExt;
+        let (named, nameless) = (tempfile::NamedTempFile::new().unwrap(), tempfile::tempfile().unwrap());
+        let only_read = fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        let all = written_files(Path::new("/"), std::process::id());
+        let find = |file: &fs::File| {
+            let metadata = file.metadata().unwrap();
+            all.iter().find(|written| written.inode == (metadata.dev(), metadata.ino()))
+        };
+        assert_eq!(find(named.as_file()).unwrap().path, named.path().canonicalize().unwrap());
+        assert!(find(&nameless).unwrap().path.starts_with("/proc"));
+        assert_eq!(find(&only_read), None);
+    }
+
     #[test]
     fn names_of_mapped_files_may_hold_spaces() {
         let text = "\

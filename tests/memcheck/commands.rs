@@ -67,27 +67,33 @@ fn a_server_is_driven_over_http() {
         let (url, place) = (format!("http://127.0.0.1:{port}/predict"), format!("{kind} {port}"));
         let server = ["--", own.to_str().unwrap(), name, "--exact", "--nocapture"];
         let usual = ["--budget", "512MB", "--json", "-q", "--http", &url];
-        memcheck(&[&usual, more, &server].concat()).env(SERVER, place).run()
+        // Nobody is at the proxy's address.
+        memcheck(&[&usual, more, &server].concat()).env(SERVER, place).env("http_proxy", "http://127.0.0.1:1").run()
     };
     let report = run("well", &["--field", "image"]).exits(0).json();
     assert_eq!(stages(&report), ["start until it answers", "requests", "two at once"]);
     assert_eq!(report["requests"]["count"], 10);
     assert_eq!(report["outcome"]["ended"], "stopped");
+    let one = run("well", &["--field", "image", "--one-at-a-time"]).exits(0).json();
+    assert_eq!(stages(&one), ["start until it answers", "requests"]);
     // Without the field it gets no form, and says so.
     let outcome = run("well", &[]).exits(2);
     assert!(outcome.stderr.contains("400") && outcome.stderr.contains("no form"), "{}", outcome.text());
+    // Where an answer points to, and a proxy, are not talked to.
+    let outcome = run("away", &["--field", "image"]).exits(2);
+    assert!(outcome.stderr.contains("302"), "{}", outcome.text());
 }
 
-/// A server that takes forms.
+/// A server that takes forms; one that is `away` answers with another address.
 fn serve(place: &str) {
-    let (_, port) = place.split_once(' ').unwrap();
+    let (kind, port) = place.split_once(' ').unwrap();
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     for stream in listener.incoming() {
-        let _ = answer(stream.unwrap());
+        let _ = answer(stream.unwrap(), kind == "away");
     }
 }
 
-fn answer(stream: TcpStream) -> std::io::Result<()> {
+fn answer(stream: TcpStream, is_away: bool) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut length, mut is_form) = (0, false);
     loop {
@@ -105,6 +111,12 @@ fn answer(stream: TcpStream) -> std::io::Result<()> {
     reader.read_exact(&mut body)?;
     let photo = fs::read(fixture("images/lesion.jpg"))?;
     let holds = body.windows(photo.len()).any(|window| window == photo);
-    let (status, text) = if is_form && holds { ("200 OK", "{}") } else { ("400 Bad Request", "no form") };
+    let (status, text) = if is_away {
+        ("302 Found\r\nLocation: http://127.0.0.1:1/elsewhere", "")
+    } else if is_form && holds {
+        ("200 OK", "{}")
+    } else {
+        ("400 Bad Request", "no form")
+    };
     write!(reader.get_mut(), "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}", text.len())
 }

@@ -123,6 +123,23 @@ impl Program {
         }
     }
 
+    /// It joins a cgroup, whose file of processes is `door`, before it runs.
+    pub fn inside(self, door: &Path) -> Self {
+        let mut command = process::Command::new("sh");
+        command.args(["-c", r#"echo 0 > "$0" && exec "$@""#]).arg(door);
+        command.arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        Self { command, ..self }
+    }
+
     /// It may take so long.
     pub fn longest(mut self, longest: Duration) -> Self {
         self.longest = longest;

@@ -33,15 +33,18 @@ fn run(bench: &Bench) -> Result<Outcome> {
         Err(reason) => return Ok(Outcome::Skipped(reason)),
     };
     let workshop = bench.workshop()?;
-    let image = scene.picture.as_os_str();
-    let once = || {
-        let words = ["--budget", "512MB", "--json", "--image"].map(OsStr::new);
-        let report = report(plain(bench, workshop.path(), &words).arg(image), &[0])?;
-        by_cgroup(&report)?;
-        Ok(report)
-    };
-    let reports = std::iter::repeat_with(once).take(REPORTS).collect::<Result<Vec<_>>>()?;
-    let mut figures = spreads(&reports)?;
+    let image = ["--image".as_ref(), scene.picture.as_os_str()];
+    let mut figures = Vec::new();
+    for (pictures, words) in [("drawn pictures", &[][..]), ("a photo", &image)] {
+        let once = || {
+            let usual = ["--budget", "512MB", "--json"].map(OsStr::new);
+            let report = report(plain(bench, workshop.path(), &usual).args(words), &[0])?;
+            by_cgroup(&report)?;
+            Ok(report)
+        };
+        let reports = std::iter::repeat_with(once).take(REPORTS).collect::<Result<Vec<_>>>()?;
+        figures.extend(spreads(&reports, pictures)?);
+    }
     for (place, folder) in [("without a render.yaml", workshop.path()), ("with the render.yaml here", &bench.root)] {
         let time = || {
             let mut command = plain(bench, folder, &[]);
@@ -73,7 +76,7 @@ impl Peaks<'_> {
 }
 
 /// The worst stage with its target, then each stage by itself.
-fn spreads(reports: &[Report]) -> Result<Vec<Figure>> {
+fn spreads(reports: &[Report], pictures: &str) -> Result<Vec<Figure>> {
     let first = reports.first().context("there is no report")?;
     let peaks = first.stages.iter().map(|stage| {
         // A stage that a report lacks makes its spread NaN, which meets no target.
@@ -90,7 +93,7 @@ fn spreads(reports: &[Report]) -> Result<Vec<Figure>> {
     let excess = |peaks: &Peaks<'_>| peaks.spread() / peaks.noise();
     let worst = peaks.iter().max_by(|a, b| excess(a).total_cmp(&excess(b))).context("there is no stage")?;
     let name = format!(
-        "spread of a stage's peak over {} memchecks: worst of {} stages, `{}`",
+        "{pictures}: spread of a stage's peak over {} memchecks: worst of {} stages, `{}`",
         reports.len(),
         peaks.len(),
         worst.stage
@@ -98,7 +101,7 @@ fn spreads(reports: &[Report]) -> Result<Vec<Figure>> {
     let limit = (worst.noise() * 100.0).round() / 100.0;
     let worst = Figure::new(name, Unit::Megabytes, vec![worst.spread()]).target(Target::Most(limit));
     let each = peaks.iter().map(|peaks| {
-        let name = format!("spread of `{}` ({:.2} to {:.2} MB)", peaks.stage, peaks.lowest, peaks.highest);
+        let name = format!("{pictures}: spread of `{}` ({:.2} to {:.2} MB)", peaks.stage, peaks.lowest, peaks.highest);
         Figure::new(name, Unit::Megabytes, vec![peaks.spread()])
     });
     Ok(std::iter::once(worst).chain(each).collect())
@@ -126,18 +129,18 @@ mod tests {
     fn the_worst_stage_is_the_one_furthest_beyond_its_noise() {
         // 600 KB of 1 MB are more than the noise there, 900 KB of 60 MB are not.
         let reports = [with(&[("a", 10), ("b", 600)]), with(&[("a", 16), ("b", 609)])];
-        let figures = spreads(&reports).unwrap();
+        let figures = spreads(&reports, "a photo").unwrap();
         assert!(figures[0].name.ends_with("worst of 2 stages, `a`"), "{}", figures[0].name);
         assert_eq!(figures[0].verdict(), Some(Verdict::Missed));
         assert_eq!(figures.len(), 3);
         let quiet = [with(&[("a", 10), ("b", 600)]), with(&[("a", 14), ("b", 609)])];
-        assert_eq!(spreads(&quiet).unwrap()[0].verdict(), Some(Verdict::Met));
+        assert_eq!(spreads(&quiet, "a photo").unwrap()[0].verdict(), Some(Verdict::Met));
     }
 
     #[test]
     fn a_stage_that_is_missing_once_is_not_met() {
         let reports = [with(&[("a", 10), ("b", 600)]), with(&[("a", 10)])];
-        let figures = spreads(&reports).unwrap();
+        let figures = spreads(&reports, "a photo").unwrap();
         assert!(figures[0].name.ends_with("`b`"), "{}", figures[0].name);
         assert_eq!(figures[0].verdict(), Some(Verdict::Missed));
     }
