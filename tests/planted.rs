@@ -186,7 +186,10 @@ fn a_model_over_the_budget_is_killed_where_it_is_loaded_and_its_want_is_told() {
     for way in ways() {
         let checked = check(way, "a large model", Bytes::mb(150), 0);
         assert_eq!(checked.outcome.ended, Ended::OomKilled, "{:?}", checked.outcome);
-        assert_eq!((checked.outcome.stage.as_str(), checked.verdict.peak_stage.as_str()), (MODEL, MODEL));
+        assert_eq!(checked.outcome.stage, MODEL);
+        // What it holds from then on is its peak, which a later stage may raise by some pages.
+        let highest = checked.stages.iter().max_by_key(|stage| stage.peak).unwrap();
+        assert!(highest.name == checked.verdict.peak_stage && highest.peak > Bytes::mb(200), "{highest:?}");
         assert!(!checked.verdict.fits && checked.verdict.band == Band::Critical);
         assert!(checked.verdict.peak > Bytes::mb(200), "what it wants, not what it got: {}", checked.verdict.peak);
         assert!(checked.verdict.headroom < 0);

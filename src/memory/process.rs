@@ -98,6 +98,13 @@ pub fn adopt_orphans() {
     }
 }
 
+/// Whether a process has this environment variable with this value, as it was when it was started.
+pub fn has_variable(root: &Path, pid: u32, name: &str, value: &str) -> bool {
+    let all = fs::read(file(root, pid, "environ")).unwrap_or_default();
+    let wanted = format!("{name}={value}");
+    all.split(|&byte| byte == 0).any(|variable| variable == wanted.as_bytes())
+}
+
 /// Files that a process has open for writing and that take disk or memory.
 #[cfg(target_os = "linux")]
 pub fn written_files(root: &Path, pid: u32) -> Vec<Written> {

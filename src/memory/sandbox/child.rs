@@ -1,7 +1,8 @@
 //! The child itself: started inside its budget, heard line by line, ended with everything that it started.
-use super::meter::Meter;
+use super::meter::{MARK, Meter};
 use super::{Ended, Event, Plan};
 use crate::memory::process::{adopt_orphans, kill};
+use crate::memory::sweep::unused_name;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -34,6 +35,8 @@ impl Child {
         if group.is_none() {
             adopt_orphans();
         }
+        let mark = unused_name(plan.ladder.root());
+        command.env(MARK, &mark);
         let mut inner = command
             .spawn()
             .with_context(|| format!("`{}` cannot be started", command.get_program().to_string_lossy()))?;
@@ -44,7 +47,7 @@ impl Child {
         if let Some(error) = error {
             listen(error, tell.clone(), Event::Error)?;
         }
-        let meter = Meter::new(plan, inner.id(), before, group, scope.as_deref());
+        let meter = Meter::new(plan, inner.id(), mark, before, group, scope.as_deref());
         let input = inner.stdin.take();
         Ok((Self { inner, input }, meter))
     }

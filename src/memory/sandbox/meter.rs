@@ -13,10 +13,15 @@ use std::time::Duration;
 /// A watchdog looks this often: what it overlooks for longer, the kernel would have killed.
 const WATCH: Duration = Duration::from_millis(2);
 
+/// A variable in the environment of what is watched, by which its daemons are known among all children of this process.
+pub const MARK: &str = "DERMAI_WATCHED";
+
 /// Looks at one child.
 pub struct Meter {
     root: PathBuf,
     pid: u32,
+    /// Value of [`MARK`] in the child's environment.
+    mark: String,
     group: Option<Group>,
     /// The highest that the kernel has reported of a peak that cannot be set back.
     known_peak: Bytes,
@@ -45,8 +50,6 @@ struct Watch {
     resident: Bytes,
     /// The highest resident size by the kernel, last time it could be read.
     peak: Bytes,
-    /// Processes of our own besides the child: not its descendants, whatever else we have adopted is one.
-    others: Vec<u32>,
     /// Named files that were seen to be written, by device and number: their pages stay in the cache when they are closed.
     written: BTreeMap<(u64, u64), PathBuf>,
 }
@@ -72,21 +75,21 @@ impl Meter {
     pub fn new(
         plan: &Plan<'_>,
         pid: u32,
+        mark: String,
         before: BTreeMap<PathBuf, Bytes>,
         group: Option<Group>,
         scope: Option<&str>,
     ) -> Self {
         let root = plan.ladder.root().to_owned();
         let group = group.or_else(|| scope.and_then(|name| scope_folder(&root, pid, name)).map(Group::of_others));
-        let mut others = process::children(&root, std::process::id());
-        others.retain(|&other| other != pid);
         Self {
             root,
             pid,
+            mark,
             group,
             known_peak: Bytes::default(),
             last: Last::default(),
-            watch: Watch { before, others, ..Watch::default() },
+            watch: Watch { before, ..Watch::default() },
         }
     }
 
@@ -187,10 +190,11 @@ impl Meter {
         named.values().chain(nameless.values()).map(resident).sum()
     }
 
-    /// The child, its descendants, and what those have left behind.
+    /// The child, its descendants, and those that we have adopted because their parents have ended.
     fn tree(&self) -> Vec<u32> {
         let left = process::children(&self.root, std::process::id()).into_iter();
-        let left = left.filter(|pid| *pid != self.pid && !self.watch.others.contains(pid));
+        let is_its = |pid: &u32| *pid != self.pid && process::has_variable(&self.root, *pid, MARK, &self.mark);
+        let left = left.filter(is_its);
         std::iter::once(self.pid).chain(left).flat_map(|pid| process::tree(&self.root, pid)).collect()
     }
 
@@ -292,6 +296,7 @@ mod tests {
         let mut meter = Meter {
             root: root.path().to_owned(),
             pid: 1,
+            mark: String::new(),
             group: Some(Group::of_others(folder.clone())),
             known_peak: Bytes::default(),
             last: Last::default(),
