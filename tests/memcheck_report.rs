@@ -198,6 +198,10 @@ fn smaller_forms_are_a_model_s() {
     for shown in [table(&command), markdown(&command)] {
         assert!(shown.contains("list prices") && !shown.contains("Smaller forms"), "{shown}");
     }
+    command.options.iter_mut().for_each(|choice| choice.price = None);
+    for shown in [table(&command), markdown(&command)] {
+        assert!(shown.contains("1st answer") && !shown.contains("list prices"), "{shown}");
+    }
 }
 
 #[test]

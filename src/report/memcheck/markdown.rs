@@ -40,8 +40,10 @@ pub fn write_markdown(out: &mut dyn Write, checked: &Checked, prices_as_of: Opti
     }
     if !checked.options.is_empty() {
         write_table(out, "Options", rows::options(checked), &rows::OPTION_NUMBERS)?;
-        let no_forms = words::no_forms(&checked.subject).map(|why| format!(" {why}")).unwrap_or_default();
-        writeln!(out, "\n{}", prose(&format!("{}{no_forms}", words::prices(prices_as_of))))?;
+        let notes = words::notes(checked, prices_as_of);
+        if !notes.is_empty() {
+            writeln!(out, "\n{}", prose(&notes.join(" ")))?;
+        }
     }
     if !checked.findings.is_empty() {
         write_table(out, "Findings", findings(checked), &[])?;

@@ -46,9 +46,8 @@ pub fn write_table(
     if !checked.options.is_empty() {
         writeln!(out, "\nOptions")?;
         write_named(out, rows::options(checked), &rows::OPTION_NUMBERS, width)?;
-        let notes = [words::prices(prices_as_of)].into_iter();
-        let notes = notes.chain(words::no_forms(&checked.subject).map(str::to_owned));
-        write_wrapped(out, notes.map(|note| vec![one_line(&note).into_owned()]), width)?;
+        let notes = words::notes(checked, prices_as_of);
+        write_wrapped(out, notes.iter().map(|note| vec![one_line(note).into_owned()]), width)?;
     }
     if !checked.findings.is_empty() {
         writeln!(out, "\nFindings")?;

@@ -183,16 +183,14 @@ pub fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// When prices were looked up.
-pub fn prices(as_of: Option<&str>) -> String {
+/// What has to be known about the options: when prices were looked up, and what is not listed. A command has no forms.
+pub fn notes(checked: &Checked, as_of: Option<&str>) -> Vec<String> {
     let as_of = as_of.map(|date| format!(" as of {date}")).unwrap_or_default();
-    format!("Prices are list prices in USD a month{as_of}; look them up before you decide.")
-}
-
-/// What the options lack; a command has no forms.
-pub fn no_forms(subject: &Subject) -> Option<&'static str> {
-    matches!(subject, Subject::Model { .. })
-        .then_some("Smaller forms of the model are not listed: this version has no `quantize`.")
+    let prices = format!("Prices are list prices in USD a month{as_of}; look them up before you decide.");
+    let forms = "Smaller forms of the model are not listed: this version has no `quantize`.".to_owned();
+    let has_price = checked.options.iter().any(|choice| choice.price.is_some());
+    let has_forms = matches!(checked.subject, Subject::Model { .. });
+    has_price.then_some(prices).into_iter().chain(has_forms.then_some(forms)).collect()
 }
 
 #[cfg(test)]
