@@ -6,8 +6,9 @@
 //! # Code map
 //! A module imports strictly lower layers only, and a test (`tests/layers.rs`) fails when one does not:
 //!
-//! `units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `memcheck` < `report` < `cli` < `main`
+//! `text units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `memcheck` < `report` < `cli` < `main`
 //!
+//! * [`text`]: text from outside, made harmless for a line. Knows nothing.
 //! * [`units`]: bytes, sizes and progress as types. Knows nothing.
 //! * [`yaml`]: YAML within bounds, and the nearest known word. **Invariant:** memory stays in proportion to the text; the only home of `serde_yaml`.
 //! * [`input`]: image files to tensors. **Invariant:** no allocation in proportion to a picture before its header passed the limits.
@@ -30,5 +31,6 @@ pub mod model;
 pub mod onnx;
 pub mod predict;
 pub mod report;
+pub mod text;
 pub mod units;
 pub mod yaml;

@@ -30,6 +30,16 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// A difference of bytes, printed with its sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference(pub i64);
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}{}", if self.0 < 0 { '-' } else { '+' }, Bytes(self.0.unsigned_abs())))
+    }
+}
+
 impl FromStr for Bytes {
     type Err = String;
 
@@ -127,5 +137,6 @@ mod tests {
         for (bytes, text) in [(12, "12 B"), (2048, "2.0 KB"), (1 << 29, "512 MB"), (3 << 19, "1.5 MB")] {
             assert_eq!(Bytes(bytes).to_string(), text);
         }
+        assert_eq!([Difference(-(3 << 19)), Difference(12)].map(|d| d.to_string()), ["-1.5 MB", "+12 B"]);
     }
 }

@@ -1,6 +1,8 @@
 //! Render's `render.yaml`: every rule of the lint shown by a file, clean files, the project's own, hostile ones, and what a web service is granted.
+mod budget;
+
 use crate::support::shared::root;
-use dermai::deploy::{Blueprint, Plan, RULES, Severity, lint};
+use dermai::deploy::{Blueprint, RULES, Severity, lint};
 use dermai::units::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -90,7 +92,7 @@ fn the_blueprint_of_the_project_is_clean_and_starts_this_server() {
     let file = root().join("render.yaml");
     let only = "note free-sleeps services[0].plan".to_owned();
     assert_eq!(findings(&file, root()), [only]);
-    let service = Blueprint::read(&file).unwrap().web_service(None).unwrap();
+    let service = Blueprint::read(&file).unwrap().service_with_plan(None).unwrap();
     let env: Vec<_> = service.env.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(env, [("DERMAI_MODEL", "models/default"), ("ENABLE_GRADCAM", "true")]);
     assert_eq!((service.name.as_str(), service.plan.memory), ("dermai", Bytes::mb(512)));
@@ -106,6 +108,7 @@ fn a_finding_is_what_the_machine_format_says() {
         json!({
             "rule": "unknown-plan",
             "severity": "error",
+            "origin": "blueprint",
             "path": "services[0].plan",
             "message": "Render has no `fre` here",
             "fix": "did you mean `free`?",
@@ -128,71 +131,6 @@ fn messages_keep_secrets_to_themselves() {
     let found = lint(&read(text).unwrap(), Path::new("."));
     assert!(found.iter().any(|finding| finding.rule == "secret-in-clear"));
     assert!(!format!("{found:?}").contains("31415926"), "{found:?}");
-}
-
-#[test]
-fn a_web_service_is_what_its_process_will_find() {
-    let text = "services:
-  - type: web
-    name: one
-    runtime: docker
-    plan: pro_plus
-    healthCheckPath: /health
-    maxShutdownDelaySeconds: 60
-    envVars:
-      - {key: PORT, value: 8080}
-      - fromGroup: shared
-      - {key: MODE, value: own}
-      - {key: HIDDEN, sync: false}
-      - {key: ENABLE_GRADCAM, value: true}
-  - {type: web, name: two, runtime: rust}
-  - {type: web, name: site, runtime: static}
-  - {type: worker, name: jobs, runtime: rust}
-envVarGroups:
-  - {name: shared, envVars: [{key: MODE, value: group}, {key: LEVEL, value: info}, {key: HIDDEN, value: group}]}
-";
-    let blueprint = read(text).unwrap();
-    let one = blueprint.web_service(Some("one")).unwrap();
-    assert_eq!((one.plan.id, one.plan.memory, one.plan.cpu, one.plan_given), ("pro plus", Bytes::mb(8192), 4.0, true));
-    assert_eq!((one.port().unwrap(), one.path.as_str(), one.runtime.as_deref()), (8080, "services[0]", Some("docker")));
-    assert_eq!((one.health_check_path.as_deref(), one.shutdown_delay), (Some("/health"), Duration::from_mins(1)));
-    let env: Vec<_> = one.env.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    assert_eq!(env, [("ENABLE_GRADCAM", "true"), ("LEVEL", "info"), ("MODE", "own"), ("PORT", "8080")]);
-
-    let two = blueprint.web_service(Some("two")).unwrap();
-    assert_eq!((two.plan, two.plan_given, two.port().unwrap()), (Plan::DEFAULT, false, 10_000));
-    assert_eq!(two.shutdown_delay, Duration::from_secs(30));
-
-    for (name, expected) in [
-        (None, "has 2 web services, `one`, `two`; say which one"),
-        (Some("site"), "has no web service `site`; it has `one`, `two`"),
-        (Some("jobs"), "has no web service `jobs`"),
-    ] {
-        let error = format!("{:#}", blueprint.web_service(name).expect_err(expected));
-        assert!(error.contains(expected), "{error}");
-    }
-}
-
-#[test]
-fn a_web_service_in_a_project_is_found() {
-    let blueprint = Blueprint::read(&folder().join("clean-projects.yaml")).unwrap();
-    let service = blueprint.web_service(Some("app-staging")).unwrap();
-    assert_eq!(service.path, "projects[0].environments[1].services[0]");
-}
-
-#[test]
-fn what_is_no_web_service_to_check_says_so() {
-    for (text, expected) in [
-        ("services: []\n", "has no web service; one has `type: web`"),
-        ("services: [{type: web, name: a, plan: huge}]\n", "`services[0].plan` is none of Render's plans: `free`"),
-        ("services: [{type: web, name: a, plan: [1]}]\n", "`services[0].plan` is none of Render's plans"),
-    ] {
-        let error = format!("{:#}", read(text).unwrap().web_service(None).expect_err(text));
-        assert!(error.contains(expected) && error.contains("render.yaml"), "{error}");
-    }
-    let port = read("services: [{type: web, name: a, envVars: [{key: PORT, value: http}]}]\n").unwrap();
-    let error = port.web_service(None).unwrap().port().expect_err("no port").to_string();
-    assert!(error.contains("`PORT` of `a` is not a number"), "{error}");
 }
 
 #[test]
@@ -364,7 +302,7 @@ proptest! {
             // JSON is YAML, but for a few texts that YAML does not allow.
             if let Ok(blueprint) = read(&root.to_string()) {
                 lint(&blueprint, Path::new("."));
-                let _ = blueprint.web_service(None).map(|service| service.port());
+                let _ = blueprint.service_with_plan(None).map(|service| service.port());
             }
         }
     }

@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 
 /// Modules from the lowest layer to the highest; modules of one layer do not know each other. The future ones stand here too.
 const LAYERS: [&[&str]; 12] = [
-    &["units", "yaml"],
+    &["text", "units", "yaml"],
     &["input", "onnx", "memory", "deploy"],
     &["model"],
     &["predict"],

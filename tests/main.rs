@@ -13,6 +13,7 @@ mod jobs;
 mod large_jpeg;
 mod layers;
 mod memcheck;
+mod memcheck_conclusions;
 mod memcheck_formats;
 mod memcheck_report;
 mod models;

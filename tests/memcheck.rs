@@ -4,6 +4,7 @@ mod commands;
 mod endings;
 mod enforcing;
 mod leftovers;
+mod places;
 
 use crate::support::program::{Program, fixture, memcheck_in};
 use crate::support::shared::shared;
@@ -12,11 +13,12 @@ use serde_json::Value;
 use std::fs;
 use std::time::Duration;
 
-/// The default model on a small picture, in a folder without a blueprint.
+/// The default model on a small picture, in a folder without a blueprint; a command gets the picture where it is driven.
 fn memcheck(arguments: &[&str]) -> Program {
     let at = fixture("images");
-    let usual = ["--image", "lesion.jpg", "--runs", "1", "--requests", "10"];
-    memcheck_in(&at, usual.iter().chain(arguments))
+    let usual = ["--runs", "1", "--image", "lesion.jpg", "--requests", "10"];
+    let sends = arguments.contains(&"--http") || !arguments.contains(&"--");
+    memcheck_in(&at, usual[..if sends { usual.len() } else { 2 }].iter().chain(arguments))
 }
 
 fn stages(report: &Value) -> Vec<&str> {
@@ -99,7 +101,7 @@ fn a_blueprint_gives_the_budget_and_is_linted() {
     assert!(rules.contains(&"unknown-key") && rules.contains(&"no-health-check"), "{rules:?}");
     assert!(report["cpu"]["first_answer_milliseconds"].as_f64().unwrap() > 0.0, "{}", report["cpu"]);
     let error = run(&["--service", "b"]).exits(2);
-    assert!(error.one_error().contains("`b`") && error.one_error().contains("`a`"), "{}", error.text());
+    assert!(error.stderr.contains("`b`") && error.stderr.contains("`a`"), "{}", error.text());
     let error = run(&["--blueprint", "other.yaml"]).exits(2);
     assert!(error.one_error().contains("`other.yaml`"), "{}", error.text());
 }
@@ -108,7 +110,10 @@ fn a_blueprint_gives_the_budget_and_is_linted() {
 fn mistakes_are_told_before_anything_runs() {
     for (arguments, words) in [
         (&["--budget", "512 parsecs"][..], "512MB"),
-        (&["--budget", "512"], "512MB"),
+        (&["--budget", "512"], "did you mean `512MB`?"),
+        (&["--budget", "0"], "the least is 1 MB"),
+        (&["--budget", "500KB"], "KB, MB or GB"),
+        (&["--layer", "conv1", "--", "true"], "`--layer`"),
         (&["--budget", "1GB", "--blueprint", "x.yaml"], "cannot be used"),
         (&["--plot", "memory.jpg"], ".svg"),
         (&["--json", "--markdown"], "standard output"),

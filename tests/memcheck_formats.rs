@@ -59,6 +59,7 @@ fn what_is_wrong_is_not_valid() {
         ("/verdict/band", json!("fine")),
         ("/verdict/fits", json!("yes")),
         ("/findings/0/severity", json!("fatal")),
+        ("/findings/0/origin", json!("hearsay")),
         ("/timeline/total_bytes/0", Value::Null),
         ("/comparison/changes/0/grew", Value::Null),
     ] {
@@ -122,6 +123,8 @@ fn figures_stand_in_json_as_they_were_measured() {
         ("/verdict/band", json!("healthy")),
         ("/options/3/accuracy_change", json!(-0.4)),
         ("/findings/1/severity", json!("warning")),
+        ("/findings/1/origin", json!("blueprint")),
+        ("/findings/2/origin", json!("measurement")),
         ("/checklist/2/holds", Value::Null),
         ("/comparison/grew", json!(true)),
     ] {

@@ -1,5 +1,6 @@
 //! Views of `memcheck`'s result for people: what each shows, and that names from outside do no harm.
-use crate::support::checked::{HOSTILE, fitting, hostile, killed, leaking};
+use crate::support::checked::{HOSTILE, failing, fitting, hostile, killed, leaking};
+use dermai::deploy::Origin;
 use dermai::memcheck::Checked;
 use dermai::memory::Ended;
 use dermai::report::memcheck::{write_annotations, write_markdown, write_table};
@@ -16,7 +17,7 @@ fn text(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> String {
 }
 
 fn table(checked: &Checked) -> String {
-    text(|out| write_table(out, checked, AS_OF))
+    text(|out| write_table(out, checked, AS_OF, None))
 }
 
 fn markdown(checked: &Checked) -> String {
@@ -82,10 +83,11 @@ fn a_table_of_everything_that_can_be_asked_for() {
                a free service sleeps after 15 minutes without a request, and the next one waits until
                it has started
                fix: choose `starter` where the first request matters
-     note      slow-first-answer
+     note      slow-first-answer in stage `load model`
                the first answer takes 3.24 s at 0.1 CPU
 
-    Compared with before.json (less than 2 % or 512 KB is noise)
+    Compared with before.json
+     Less than 2 % or 512 KB is noise.
      stage               then       now            change
      infer           112.2 MB  112.4 MB  +204.8 KB (+0 %)
      explain         110.1 MB  120.7 MB  +10.6 MB (+10 %)  ▲ grew
@@ -123,7 +125,7 @@ fn a_table_of_a_run_that_was_killed() {
 fn a_table_says_what_is_wrong() {
     let leaking = table(&leaking());
     for said in [
-        "memory grows, +12.11 KB a request (95 % interval +11.62 to +12.60); the budget is",
+        "memory grows, +12.11 KB a request (95 % interval +11.62 to +12.60); median 49 ms",
         "measured on a whole CPU and divided",
         "TOO LATE",
         "DOES NOT FIT, critical: predicted peak 121.6 MB of 120 MB (101 %), 1.6 MB over",
@@ -158,6 +160,51 @@ fn no_line_of_a_table_is_longer_than_a_hundred_columns() {
 }
 
 #[test]
+fn a_narrow_terminal_gets_a_narrow_table() {
+    let mut far = hostile();
+    far.budget.memory = Bytes(1);
+    for checked in [fitting(), killed(), leaking(), hostile(), far, failing()] {
+        for (columns, most) in [(40, 60), (60, 60), (72, 72), (99, 99), (300, 100)] {
+            let table = text(|out| write_table(out, &checked, AS_OF, Some(columns)));
+            for line in table.lines() {
+                assert!(line.chars().count() <= most, "{} columns of {most}: {line}", line.chars().count());
+            }
+        }
+    }
+    // The bar is what is shortened first; then rows are told in words.
+    let narrow = text(|out| write_table(out, &fitting(), AS_OF, Some(64)));
+    for said in [
+        " stage             peak  anonymous    time   budget 512 MB │\n",
+        " requests      121.6 MB    47.9 MB  9.80 s  ███▋           │\n",
+        " as it is       memory 512 MB, CPU 0.1, peak 121.6 MB, known by\n                measured, fits yes, 1st answer 3.20 s, USD 0.00\n",
+    ] {
+        assert!(narrow.contains(said), "no {said:?} in\n{narrow}");
+    }
+}
+
+#[test]
+fn what_fails_by_itself_does_not_want_memory() {
+    let shown = table(&failing());
+    assert!(shown.contains("FAILED, critical: predicted peak 921.6 KB of 512 MB (0 %)"), "{shown}");
+    assert!(shown.contains("ended     exited with status 1 in stage `run`"), "{shown}");
+    assert!(table(&killed()).contains("DOES NOT FIT"));
+    assert!(markdown(&failing()).starts_with("## Memory: FAILED\n"), "{}", markdown(&failing()));
+}
+
+#[test]
+fn smaller_forms_are_a_model_s() {
+    let mut command = failing();
+    command.options = fitting().options;
+    for shown in [table(&command), markdown(&command)] {
+        assert!(shown.contains("list prices") && !shown.contains("Smaller forms"), "{shown}");
+    }
+    command.options.iter_mut().for_each(|choice| choice.price = None);
+    for shown in [table(&command), markdown(&command)] {
+        assert!(shown.contains("1st answer") && !shown.contains("list prices"), "{shown}");
+    }
+}
+
+#[test]
 fn markdown_for_the_summary_of_a_job() {
     insta::assert_snapshot!(markdown(&fitting()), @r#"
     ## Memory: FITS
@@ -187,6 +234,19 @@ fn markdown_for_the_summary_of_a_job() {
     | encode | 118.6 MB | 23 % | 44.7 MB | 72.2 MB | 18 ms |
     | requests | 121.6 MB | 24 % | 47.9 MB | 72.2 MB | 9.80 s |
 
+    ### Floor
+
+    | limit | time |
+    | ---: | ---: |
+    | 56 MB | killed or too slow |
+    | 57 MB | 9.40 s |
+    | 58 MB | 3.10 s |
+    | 60 MB | 870 ms |
+    | 64 MB | 420 ms |
+    | 80 MB | 305 ms |
+    | 96 MB | 298 ms |
+    | 122 MB | 296 ms |
+
     ### Options
 
     | option | memory | CPU | peak | known by | fits | 1st answer | accuracy | USD |
@@ -196,7 +256,7 @@ fn markdown_for_the_summary_of_a_job() {
     | plan standard | 2048 MB | 1 | 121.6 MB | measured | yes | 320 ms | - | 25.00 |
     | quantize int8 | 512 MB | 0.1 | 66.2 MB | estimate | yes | 3.20 s | -0.4 | 0.00 |
 
-    Prices are list prices in USD a month as of 2026-11; look them up before you decide. Smaller forms of the model are not listed: this version has no `quantize`.
+    Prices are list prices in USD a month as of 2026-11; look them up before you decide. Smaller forms of the model are not listed: this version has no <code>quantize</code>.
 
     ### Findings
 
@@ -204,7 +264,7 @@ fn markdown_for_the_summary_of_a_job() {
     | --- | --- | --- | --- | --- |
     | error | env-value-is-a-string | services\[0\].envVars\[1\].value | <code>true</code> is a boolean, and Render takes strings only | put it in quotes: <code>"true"</code> |
     | warning | free-plan-sleeps | services\[0\].plan | a free service sleeps after 15 minutes without a request, and the next one waits until it has started | choose <code>starter</code> where the first request matters |
-    | note | slow-first-answer |  | the first answer takes 3.24 s at 0.1 CPU |  |
+    | note | slow-first-answer | load model | the first answer takes 3.24 s at 0.1 CPU |  |
 
     ### Compared with <code>before.json</code>
 
@@ -229,17 +289,19 @@ fn annotations_for_each_finding_and_a_verdict_that_is_no() {
     insta::assert_snapshot!(annotations(&fitting()), @r#"
     ::error file=render.yaml,title=memcheck env-value-is-a-string::services[0].envVars[1].value: `true` is a boolean, and Render takes strings only%0Afix: put it in quotes: `"true"`
     ::warning file=render.yaml,title=memcheck free-plan-sleeps::services[0].plan: a free service sleeps after 15 minutes without a request, and the next one waits until it has started%0Afix: choose `starter` where the first request matters
-    ::notice title=memcheck slow-first-answer::the first answer takes 3.24 s at 0.1 CPU
+    ::notice title=memcheck slow-first-answer::load model: the first answer takes 3.24 s at 0.1 CPU
     "#);
     insta::assert_snapshot!(annotations(&killed()), @r"::error title=memcheck::DOES NOT FIT, critical: predicted peak 910 MB of 512 MB (178 %25), 398 MB over; peak in stage `load model`, 840 MB of it anonymous%0Awas OOM-killed in stage `load model`%0Aloading the model takes 840.0 MB of anonymous memory; `dermai quantize` writes a form that is mapped");
 }
 
 #[test]
-fn a_finding_without_a_path_is_in_no_file() {
+fn a_finding_of_the_measurement_is_in_no_file() {
     let mut checked = fitting();
-    checked.findings.retain(|finding| finding.path.is_empty());
+    // Measured paths are stages, whatever they look like.
+    checked.findings.retain(|finding| finding.origin == Origin::Measurement);
     assert!(annotations(&checked).starts_with("::notice title="), "{}", annotations(&checked));
-    checked.findings[0].path = "services".into();
+    (checked.findings[0].origin, checked.findings[0].path) = (Origin::Blueprint, String::new());
+    assert!(annotations(&checked).starts_with("::notice file=render.yaml,title="), "{}", annotations(&checked));
     let without = text(|out| write_annotations(out, &checked, None));
     assert!(without.starts_with("::notice title="), "{without}");
     let odd = text(|out| write_annotations(out, &checked, Some(Path::new("a,b:c%d\n.yaml"))));
@@ -254,6 +316,7 @@ fn hostile_names_stay_on_their_line() {
     {
         assert!(shown.contains("evil"), "{name}");
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{name}: a control character");
+        assert!(!shown.contains('\u{202e}'), "{name}: a direction mark");
         assert!(!shown.lines().any(|line| line.trim_start().starts_with("::error::")), "{name}:\n{shown}");
     }
     // Commands: one for the verdict more than in the harmless result, and all begin as they should.

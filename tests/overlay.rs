@@ -1,20 +1,19 @@
 //! Overlays: heat where the network looked, whatever the orientation and the resizing; nothing else of the photo touched; bounded memory.
 #![allow(clippy::print_stderr, clippy::print_stdout)] // figures for the record; a child answers on standard output
-use crate::support::jpegs::{self, Kind};
-use crate::support::pictures::{LIMITS, decoded, noise, plain, png};
+mod memory;
+mod sheet;
+mod upright;
+
+use crate::support::pictures::{LIMITS, noise, plain, png};
 use crate::support::shared::root;
 use dermai::explain::Map;
-use dermai::explain::overlay::{
-    Caption, Cell, Colormap, Flat, Heat, Sheet, Style, Thumbnail, write_grey, write_npy, write_overlay,
-};
-use dermai::input::{Filter, Geometry, Preprocessing, Resize, Source, Stream, UprightRows};
-use dermai::units::{Bytes, Size};
+use dermai::explain::overlay::{Caption, Colormap, Flat, Heat, Style, write_grey, write_npy, write_overlay};
+use dermai::input::{Filter, Geometry, Preprocessing, Resize, Stream, UprightRows};
+use dermai::units::Size;
 use ndarray::{Array2, array};
 use ndarray_npy::ReadNpyExt;
-use std::fs::{self, File};
-use std::io::{BufWriter, Cursor, Read};
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::io::Cursor;
 
 /// Only the heat's colours, of a map whose brightness grows with the value.
 const BARE: Style =
@@ -353,163 +352,5 @@ fn flat_maps_and_wrong_options_are_told() {
         (Style { contour: Some(0.0), ..BARE }, "`--contour` is 0"),
     ] {
         assert!(style.check().expect_err(flag).to_string().contains(flag));
-    }
-}
-
-// --- upright rows ---
-
-/// Every fixture: the rows are the pixels that the network's preprocessing starts from, whatever the band, and from standard input too.
-#[test]
-fn upright_rows_are_the_same_in_any_band() {
-    let mut seen = 0;
-    let folder = root().join("fixtures/images");
-    for entry in fs::read_dir(folder).expect("fixtures") {
-        let path = entry.expect("a fixture").path();
-        if path.extension().is_some_and(|ending| ending == "md") {
-            continue;
-        }
-        let file = fs::read(&path).expect("a fixture");
-        let (rows, size) = all_rows(rows_of(&file));
-        assert!(rows == decoded(&path, size), "{}", path.display());
-        // One row a band, a few, and a few that do not divide the height.
-        for band in [1, u64::from(size.width) * 3 * 2, u64::from(size.width) * 3 * 7 + 5] {
-            let stream = Source::Path(path.clone()).open(&LIMITS).expect("a file");
-            let banded = UprightRows::open(stream, &LIMITS, Bytes(band)).expect("a picture");
-            assert!(all_rows(banded) == (rows.clone(), size), "{}, band of {band} bytes", path.display());
-        }
-        seen += 1;
-    }
-    assert!(seen > 30, "{seen}");
-}
-
-#[test]
-fn a_picture_cut_short_is_an_error_in_any_orientation() {
-    let upright = noise(9, PICTURE.pixels() as usize * 3);
-    for orientation in 1..=8 {
-        let mut file = stored(&upright, PICTURE, orientation);
-        file.truncate(file.len() * 2 / 3);
-        let mut rows = rows_of(&file);
-        let mut row = vec![0; PICTURE.width as usize * 3];
-        let error = (0..PICTURE.height).find_map(|_| rows.next_row(&mut row).err()).expect("an error");
-        assert!(format!("{error:#}").contains("not a readable PNG, row "), "{error:#}");
-    }
-}
-
-// --- contact sheet ---
-
-#[test]
-fn a_contact_sheet_holds_what_has_room_and_counts_the_rest() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("sheet.png");
-    let side = |cells: usize, announced: usize| {
-        let mut sheet = Sheet::start(BufWriter::new(File::create(&path).expect("a file")), announced).expect("a sheet");
-        for at in 0..cells {
-            let size = [PICTURE, PICTURE.transposed()][at % 2];
-            let mut thumbnail = Thumbnail::of(size);
-            let row = [200, 10, at as u8].repeat(size.width as usize);
-            (0..size.height).for_each(|_| thumbnail.push(&row));
-            let name = format!("a folder/picture {at}.jpg");
-            sheet
-                .add(Cell { name, note: "mel".into(), probability: Some(0.5), thumbnail: Some(thumbnail) })
-                .expect("a cell");
-        }
-        let shown = sheet.finish().expect("an end");
-        let (pixels, size, _) = pixels(&fs::read(&path).expect("the sheet"));
-        // In a thumbnail's middle row, cells show their number as blue.
-        let pitch = |y: u32, x: u32| pixels[((y * size.width + x) * 3) as usize..][..3].to_vec();
-        let is_cell = |at: usize| {
-            let (column, row) = (at as u32 % 6, at as u32 / 6);
-            let high = (size.height - 12) / (announced.clamp(1, 600) as u32).div_ceil(6);
-            pitch(row * high + 12 + 60, 12 + column * 172 + 80) == [200, 10, at as u8]
-        };
-        let found = (0..announced.min(600)).filter(|&at| is_cell(at)).count();
-        (shown.shown, shown.left_out, found)
-    };
-    for (cells, announced, expected) in [
-        (0, 0, (0, 0, 0)),
-        (1, 1, (1, 0, 1)),
-        (6, 6, (6, 0, 6)),
-        (7, 7, (7, 0, 7)),
-        (4, 20, (4, 0, 4)), // sixteen pictures could not be read
-        (6, 20, (6, 0, 6)),
-        (603, 603, (600, 3, 600)),
-    ] {
-        assert_eq!(side(cells, announced), expected, "{cells} of {announced}");
-    }
-}
-
-// --- memory ---
-
-/// Names the picture that a child paints.
-const PICTURE_OF_CHILD: &str = "DERMAI_TEST_OVERLAY";
-/// What an overlay of a photo of 12 megapixels may take in all, decoding included, over the process's size before.
-const MOST: Bytes = Bytes::mb(16);
-
-/// Runs only in a child: a process of its own, so that no other test's memory counts.
-#[test]
-fn painted_in_a_process_of_its_own() {
-    let Some(path) = std::env::var_os(PICTURE_OF_CHILD) else { return };
-    let spec = plain(Size { width: 160, height: 160 }, Resize::Crop { shortest: 184, filter: Filter::Bilinear });
-    let map = Array2::from_shape_fn((10, 10), |(y, x)| (y * x) as f32);
-    let style = Style {
-        contour: Some(0.5),
-        side_by_side: Some(Caption {
-            class: "U hắc tố ác tính".into(),
-            probability: Some(0.87),
-            method: "Grad-CAM".into(),
-            layer: "/features/18/Relu".repeat(90),
-            notice: "not a diagnosis".into(),
-        }),
-        alpha: Style::ALPHA,
-        ..BARE
-    };
-    let source = Source::Path(path.clone().into());
-    let target = Path::new(&path).with_extension("png");
-    // Setting the peak back to the present size takes no privilege (proc(5), clear_refs).
-    fs::write("/proc/self/clear_refs", "5").expect("the peak can be set back");
-    let before = status("VmRSS");
-    let stream = source.open(&LIMITS).expect("a file");
-    let mut rows = UprightRows::open(stream, &LIMITS, UprightRows::BUFFER).expect("a picture");
-    let (size, heat) = (rows.size(), Heat::new(&map).expect("heat"));
-    let mut thumbnail = Thumbnail::of(size);
-    let out = BufWriter::new(File::create(&target).expect("a file"));
-    write_overlay(&mut rows, &Geometry::of(size, &spec), &heat, &style, out, Some(&mut thumbnail)).expect("an overlay");
-    println!("peak {} size {size}", status("VmHWM") - before);
-}
-
-/// A size of this process in bytes, by its name in `/proc/self/status`.
-fn status(name: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel tells it");
-    line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().expect("a number") << 10
-}
-
-#[test]
-fn an_overlay_of_12_megapixels_takes_16_mb() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("photo.jpg");
-    let photo = Size { width: 4000, height: 3000 };
-    let mut file =
-        jpegs::jpeg(photo, Kind { quality: 90.0, halved: true, progressive: false }, Vec::new(), jpegs::texture(photo));
-    for orientation in [1, 3, 6] {
-        jpegs::turn(&mut file, orientation);
-        fs::write(&path, &file).expect("a file");
-        let child = Command::new(std::env::current_exe().expect("a path"))
-            .args(["--exact", "overlay::painted_in_a_process_of_its_own", "--nocapture"])
-            .env(PICTURE_OF_CHILD, &path)
-            .output()
-            .expect("a child");
-        let text = String::from_utf8_lossy(&child.stdout);
-        let line = text.lines().find_map(|line| line.split_once("peak ")).map(|(_, rest)| rest);
-        let (bytes, size) =
-            line.and_then(|rest| rest.split_once(" size ")).unwrap_or_else(|| panic!("the child said: {text}"));
-        let peak = Bytes(bytes.parse().expect("bytes"));
-        eprintln!("{size}, orientation {orientation}: decoding, painting, legend and thumbnail rise by {peak}");
-        let upright = if orientation == 6 { photo.transposed() } else { photo };
-        assert_eq!(size, upright.to_string());
-        assert!(peak <= MOST, "orientation {orientation}: {peak}");
-        let mut head = [0; 24];
-        File::open(path.with_extension("png")).and_then(|mut png| png.read_exact(&mut head)).expect("a PNG");
-        assert!(u32::from_be_bytes(head[16..20].try_into().expect("a width")) > upright.width * 2);
     }
 }

@@ -72,7 +72,7 @@ impl Common {
     /// file has the format's ending.
     pub fn result_file(&mut self, ending: &str, named: Option<PathBuf>) -> Result<Option<PathBuf>> {
         let Some(file) = named else { return Ok(None) };
-        if file.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending)) {
+        if ends_in(&file, ending) {
             return Ok(Some(file));
         }
         // What stands here is a slip, unless `expand` can make an image of it.
@@ -121,6 +121,11 @@ impl Common {
             Some(Lang::En) | None => Language::English,
         }
     }
+}
+
+/// Whether a file's name ends in `.ending`, in any case: what distinguishes a result file from an image.
+pub fn ends_in(file: &Path, ending: &str) -> bool {
+    file.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending))
 }
 
 /// Whether the user's locale is of this language.

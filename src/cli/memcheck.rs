@@ -1,6 +1,6 @@
 //! `dermai memcheck`: whether a deployment fits its memory, before it is deployed.
 use super::common::find_model;
-use super::{ExitStatus, say};
+use super::{ExitStatus, say, unless_closed};
 use crate::deploy::Severity;
 use crate::input::Limits;
 use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, command, pipeline};
@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 mod allowed;
+mod flags;
 mod outputs;
 mod pictures;
 mod starter;
@@ -49,7 +50,7 @@ The predicted peak is what the kernel would charge to a container of its own, pa
 #[command(after_help = EXAMPLES, args_override_self = true, group(ArgGroup::new("whose").args(["budget", "blueprint"])))]
 pub struct Args {
     /// An .onnx file, a folder with a `model.yaml`, or a name below `models/`; the default model if left out.
-    #[arg(short, long, value_name = "MODEL", env = "DERMAI_MODEL", value_hint = ValueHint::AnyPath)]
+    #[arg(short, long, value_name = "MODEL", env = flags::MODEL_VARIABLE, value_hint = ValueHint::AnyPath)]
     model: Option<PathBuf>,
     /// Pictures that are read: files, folders or globs; if left out, drawn photos of 12 and 0.3 megapixels.
     #[arg(short, long = "image", value_name = "FILE|DIR|GLOB", value_hint = ValueHint::AnyPath)]
@@ -60,23 +61,24 @@ pub struct Args {
     /// The layer that is explained; the last feature map if left out.
     #[arg(long, value_name = "NAME", conflicts_with = "no_gradcam")]
     layer: Option<String>,
-    /// Requests after the first pass, for what each leaves behind.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
-    requests: u16,
+    /// Requests after the first pass, for what each leaves behind [default: 50].
+    #[arg(short = 'n', long, value_name = "N")]
+    requests: Option<u16>,
     /// Leave out the stage with two requests at once.
     #[arg(long)]
     one_at_a_time: bool,
-    /// How often the first pass is measured; the highest counts. A command runs twice, to have its files out of the cache, and once with `1`.
+    /// How often the first pass is measured, after one run that only shows which files it maps; the highest counts. A command is run twice
+    /// for that, a third time where it ran into the limit, and all that it does is done again; with `1` it is run once.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     runs: u16,
     /// Threads for the network; by the plan's CPU share if left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// A program and its arguments, measured instead of our own pipeline, with everything that it starts.
+    /// A program and its arguments, measured instead of our own pipeline, with everything that it starts. It is run more than once: see `--runs`.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
     /// Memory, such as `512MB`.
-    #[arg(short, long, value_name = "SIZE", help_heading = "Budget")]
+    #[arg(short, long, value_name = "SIZE", value_parser = budget, help_heading = "Budget")]
     budget: Option<Bytes>,
     /// Share of one processor, such as 0.1; the blueprint's plan says it if left out.
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Budget")]
@@ -84,7 +86,8 @@ pub struct Args {
     /// A Render Blueprint; `render.yaml` if there is one and no budget is given. It is linted, too.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Budget")]
     blueprint: Option<PathBuf>,
-    /// The blueprint's web service; needed where there are several.
+    /// The blueprint's service whose plan is the budget: a web service, private service, background worker or cron job; needed where there are
+    /// several.
     #[arg(long, value_name = "NAME", help_heading = "Budget")]
     service: Option<String>,
     /// How the budget is enforced; the strongest way that works here if left out.
@@ -94,10 +97,10 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "BAND", default_value_t = FailOn::Critical, help_heading = "Verdict")]
     fail_on: FailOn,
     /// Find the smallest limit that the pipeline survives, and its latency above it.
-    #[arg(long, help_heading = "Verdict", conflicts_with = "command")]
+    #[arg(long, help_heading = "Verdict")]
     floor: bool,
     /// Measure the options instead of estimating them.
-    #[arg(long, help_heading = "Verdict", conflicts_with = "command")]
+    #[arg(long, help_heading = "Verdict")]
     measure_options: bool,
     /// Compare with an earlier `--json` report; exit status 1 when the predicted peak has grown by more than `--drift`.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Verdict")]
@@ -114,7 +117,7 @@ pub struct Args {
     /// Markdown with the deployment checklist, to standard output or appended to FILE.
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Report")]
     markdown: Option<Option<PathBuf>>,
-    /// `JUnit` XML, as CI servers read it.
+    /// `JUnit` XML, as CI servers read it, to FILE (which ends in `.xml`).
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     junit: Option<PathBuf>,
     /// Memory over time with stages and budget, as .svg or .png; with `--floor` the latency curve as well.
@@ -155,6 +158,23 @@ enum FailOn {
     Never,
 }
 
+/// Requests unless the user says how many.
+const REQUESTS: u16 = 50;
+
+/// A process needs this at least; what is smaller is a slip.
+const LEAST: Bytes = Bytes::mb(1);
+
+fn budget(text: &str) -> Result<Bytes, String> {
+    let bytes: Bytes = text.parse()?;
+    if bytes >= LEAST {
+        return Ok(bytes);
+    }
+    Err(match text.trim().parse::<u64>() {
+        Ok(number @ 1..) => format!("that is bytes, too few for any process; did you mean `{number}MB`?"),
+        _ => format!("too little for any process: the least is {LEAST}; a size has a unit, KB, MB or GB"),
+    })
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let parsed = text.parse().ok().filter(|share| (0.01..=1024.0).contains(share));
     parsed.ok_or_else(|| "expected a share of one processor from 0.01 on, such as `0.1`".to_owned())
@@ -188,6 +208,7 @@ pub fn run_child(args: &ChildArgs) -> Result<ExitStatus> {
 
 /// Runs the command.
 pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
+    flags::check(args)?;
     let outputs = Outputs::open(args)?;
     let earlier = args.compare.as_deref().map(read_earlier).transpose()?;
     let allowed = Allowed::of(args)?;
@@ -202,7 +223,11 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     let progress: &mut dyn Progress = if quiet { &mut silent } else { &mut terminal };
     let patience = Duration::from_secs(args.timeout);
     let place = if args.command.is_empty() { memcheck::fresh_copy()? } else { None };
-    let pictures = Pictures::of(&args.images, place.as_ref().map(|(folder, _)| folder.path()))?;
+    let pictures = if args.command.is_empty() || args.http.is_some() {
+        Pictures::of(&args.images, place.as_ref().map(|(folder, _)| folder.path()))?
+    } else {
+        Pictures::none()
+    };
     let mut checked = if args.command.is_empty() {
         let prepared = find_model(args.model.as_deref(), quiet)?;
         let model = prepared.card.name.clone();
@@ -230,10 +255,10 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     if let (Some(earlier), Some(path)) = (&earlier, &args.compare) {
         checked.comparison = Some(memcheck::compare(&checked, earlier, path, args.drift / 100.0));
     }
-    outputs.write(&checked)?;
     if args.annotations {
-        view::write_annotations(&mut std::io::stderr(), &checked, blueprint.as_deref())?;
+        unless_closed(view::write_annotations(&mut std::io::stderr(), &checked, blueprint.as_deref()))?;
     }
+    outputs.write(&checked)?;
     Ok(if says_no(&checked, args.fail_on) { ExitStatus::No } else { ExitStatus::Done })
 }
 
@@ -268,7 +293,7 @@ fn check_command(
             url: url.clone(),
             pictures: pictures.paths.iter().map(read).collect::<Result<_>>()?,
             field: args.field.clone(),
-            requests: args.requests.into(),
+            requests: args.requests.unwrap_or(REQUESTS).into(),
             at_once: !args.one_at_a_time,
         }),
         None => None,
@@ -313,7 +338,7 @@ fn work(args: &Args, budget: &Budget, model: PathBuf, pictures: &[PathBuf]) -> p
         layer: args.layer.clone(),
         threads,
         memory: budget.memory.0,
-        requests: args.requests.into(),
+        requests: args.requests.unwrap_or(REQUESTS).into(),
         at_once: !args.one_at_a_time,
     }
 }

@@ -7,7 +7,7 @@ mod pending;
 mod predict;
 
 use crate::input::panics_are_errors;
-use crate::report::one_line;
+use crate::text::one_line;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -80,6 +80,11 @@ pub fn main(cli: Cli) -> ExitCode {
             ExitStatus::Error.into()
         }
     }
+}
+
+/// Whoever was to read has gone, which is no error: what was decided stands.
+fn unless_closed(done: Result<()>) -> Result<()> {
+    done.or_else(|error| if is_broken_pipe(&error) { Ok(()) } else { Err(error) })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

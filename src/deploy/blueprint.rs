@@ -48,7 +48,7 @@ impl Blueprint {
     /// use std::path::Path;
     ///
     /// let blueprint = Blueprint::read(Path::new("render.yaml"))?;
-    /// let service = blueprint.web_service(None)?;
+    /// let service = blueprint.service_with_plan(None)?;
     /// println!("{} has {} of memory", service.name, service.plan.memory);
     /// for finding in lint(&blueprint, Path::new(".")) {
     ///     println!("{}: {} ({})", finding.path, finding.message, finding.rule);

@@ -8,7 +8,7 @@ mod service;
 mod web;
 
 pub use blueprint::{Blueprint, Resource};
-pub use lint::{Finding, RULES, Rule, Severity, lint};
+pub use lint::{Finding, Origin, RULES, Rule, Severity, lint};
 pub use node::Node;
 pub use plan::{DATABASE_PLANS, KEY_VALUE_PLANS, LEGACY_DATABASE_PLANS, PRICES_AS_OF, Plan};
 pub use service::{EnvVar, Kind, Service};

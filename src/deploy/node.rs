@@ -1,6 +1,6 @@
 //! A value of a Blueprint with the path that leads to it. Reading one never fails: what has the wrong type is absent, and the lint says so.
+use crate::text::one_line;
 use crate::yaml::Value;
-use std::fmt::Write as _;
 
 /// Characters of the file that a message repeats at most.
 const MOST_SHOWN: usize = 60;
@@ -60,21 +60,13 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Text of the file for a message: cut, and without control characters.
+/// Text of the file for a message: cut, and on one line.
 pub(super) fn shown(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars().take(MOST_SHOWN) {
-        // Direction marks would reorder the line that the message stands on.
-        if c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            let _ = write!(out, "{}", c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
+    let mut kept: String = text.chars().take(MOST_SHOWN).collect();
     if text.chars().nth(MOST_SHOWN).is_some() {
-        out.push('…');
+        kept.push('…');
     }
-    out
+    one_line(&kept).into_owned()
 }
 
 /// What a value is, for a message: `a text`, `a list`, …
@@ -111,7 +103,7 @@ mod tests {
 
     #[test]
     fn text_of_the_file_is_shown_cut_and_tame() {
-        assert_eq!(shown("a\n\u{202e}b"), "a\\u{a}\\u{202e}b");
+        assert_eq!(shown("a\n\u{202e}b"), "a\\n\\u{202e}b");
         assert_eq!(shown(&"x".repeat(1000)), "x".repeat(60) + "…");
     }
 }

@@ -1,4 +1,5 @@
 //! Render's plans: memory, share of CPU and list price.
+use super::service::Kind;
 use crate::units::Bytes;
 
 /// The day on which the prices were last seen, `YYYY-MM-DD`. They change: whoever shows one says so.
@@ -53,9 +54,13 @@ impl Plan {
         Self::ALL.into_iter().find(|plan| plain(plan.id) == name || plain(plan.size_id) == name)
     }
 
-    /// Plans with more memory than this one, from the smallest to the largest.
-    pub fn larger(self) -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(move |plan| plan.memory > self.memory)
+    /// Whether a service of this kind may have it.
+    pub fn is_for(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Web => true,
+            Kind::Cron => !self.web_only && CRON_PLANS.contains(&self.size_id),
+            _ => !self.web_only,
+        }
     }
 }
 
@@ -201,11 +206,16 @@ mod tests {
     }
 
     #[test]
-    fn plans_are_in_order_and_a_larger_one_has_more_memory() {
+    fn plans_are_in_order_and_the_default_is_starter() {
         assert!(Plan::ALL.is_sorted_by(|a, b| (a.memory, a.cpu) < (b.memory, b.cpu)));
-        let larger: Vec<_> = Plan::DEFAULT.larger().map(|plan| plan.id).take(3).collect();
-        assert_eq!((Plan::DEFAULT.id, larger), ("starter", vec!["standard", "pro", "2c-8g"]));
-        assert_eq!(Plan::ALL[14].larger().count(), 0);
+        assert_eq!(Plan::DEFAULT.id, "starter");
+    }
+
+    #[test]
+    fn some_plans_are_not_for_every_service() {
+        let of = |kind| Plan::ALL.into_iter().filter(|plan| plan.is_for(kind)).count();
+        assert_eq!([Kind::Web, Kind::Private, Kind::Worker, Kind::Cron].map(of), [15, 14, 14, 11]);
+        assert!(!Plan::ALL[0].is_for(Kind::Cron), "`free` stands among a cron job's plans only to get its own finding");
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The web service whose memory is checked: what its process will find on Render.
+//! The service whose memory is checked: what its process will find on Render.
 use super::blueprint::{Blueprint, Resource};
+use super::node::shown;
 use super::plan::Plan;
 use super::service::{EnvVar, Kind, Service};
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,11 +13,13 @@ pub const DEFAULT_PORT: u16 = 10_000;
 /// How long a process may take to stop when the file does not say it (render.com/docs/blueprint-spec).
 pub const DEFAULT_SHUTDOWN_DELAY: Duration = Duration::from_secs(30);
 
-/// A web service as its process will find it.
+/// A service that has a plan, most often a web service, as its process will find it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebService {
     /// Name.
     pub name: String,
+    /// What it is: a web service, a private service, a background worker or a cron job.
+    pub kind: Kind,
     /// Where it stands in the file, such as `services[0]`.
     pub path: String,
     /// What one instance is granted.
@@ -47,31 +50,41 @@ impl WebService {
 }
 
 impl Blueprint {
-    /// The web service of that name, or the only one when no name is given. Static sites are none.
+    /// The service of that name whose plan grants memory: a web service, a private service, a background worker or a cron job. When no name
+    /// is given, the only web service; where there is none, the only one of the others.
     ///
     /// # Errors
     /// When there is no such service, with the names that there are; when there are several and none is named; when its plan is
     /// none of Render's.
-    pub fn web_service(&self, name: Option<&str>) -> Result<WebService> {
-        let mut services = self.services();
-        services.retain(|service| service.kind == Some(Kind::Web));
-        let names: Vec<_> =
-            services.iter().map(|service| format!("`{}`", service.name.unwrap_or("(no name)"))).collect();
-        let names = names.join(", ");
+    pub fn service_with_plan(&self, name: Option<&str>) -> Result<WebService> {
+        let all = self.services();
+        let services: Vec<_> =
+            all.iter().filter_map(|service| Some((service.kind.filter(|kind| has_plan(*kind))?, service))).collect();
+        let webs: Vec<_> = services.iter().filter(|(kind, _)| *kind == Kind::Web).collect();
+        let (first, what) =
+            if webs.is_empty() { (services.iter().collect(), "services") } else { (webs, "web services") };
         let file = self.path.display();
-        let chosen = match (name, services.as_slice()) {
-            (_, []) => bail!("`{file}` has no web service; one has `type: web`"),
+        let (kind, chosen) = match (name, first.as_slice()) {
+            (_, []) => bail!(
+                "`{file}` has no service with a plan (a web service, a private service, a background worker or a cron job); give a `--budget`"
+            ),
             (None, [only]) => only,
-            (None, many) => bail!("`{file}` has {} web services, {names}; say which one", many.len()),
-            (Some(wanted), all) => all
-                .iter()
-                .find(|service| service.name == Some(wanted))
-                .with_context(|| format!("`{file}` has no web service `{wanted}`; it has {names}"))?,
+            (None, many) => bail!(
+                "`{file}` has {} {what}, {}; say which one with `--service`",
+                many.len(),
+                names(many.iter().map(|(_, service)| *service))
+            ),
+            (Some(wanted), _) => {
+                services.iter().find(|(_, service)| service.name == Some(wanted)).with_context(|| {
+                    let names = names(services.iter().map(|(_, service)| *service));
+                    format!("`{file}` has no service `{}` with a plan; it has {names}", shown(wanted))
+                })?
+            }
         };
-        self.as_web(chosen).with_context(|| format!("`{file}`"))
+        self.with_plan(chosen, *kind).with_context(|| format!("`{file}`"))
     }
 
-    fn as_web(&self, service: &Service) -> Result<WebService> {
+    fn with_plan(&self, service: &Service, kind: Kind) -> Result<WebService> {
         let node = &service.node;
         let plan = match node.get("plan") {
             None => Plan::DEFAULT,
@@ -83,6 +96,7 @@ impl Blueprint {
         let delay = node.whole("maxShutdownDelaySeconds").and_then(|seconds| u64::try_from(seconds).ok());
         Ok(WebService {
             name: service.name.unwrap_or_default().to_owned(),
+            kind,
             path: node.path.clone(),
             plan,
             plan_given: node.has("plan"),
@@ -111,6 +125,17 @@ impl Blueprint {
         }
         env
     }
+}
+
+/// Whether a service of this kind has one of the plans that grant memory to a process.
+fn has_plan(kind: Kind) -> bool {
+    kind.is_server() || kind == Kind::Cron
+}
+
+/// Names for a message.
+fn names<'a>(services: impl Iterator<Item = &'a Service<'a>>) -> String {
+    let name = |service: &Service<'_>| format!("`{}`", shown(service.name.unwrap_or("(no name)")));
+    services.map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn literal(var: &EnvVar) -> Option<(String, String)> {

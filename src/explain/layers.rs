@@ -65,7 +65,7 @@ impl Layer {
             (Some(side), _) => (0, side),
             (None, Some(side)) => (1, side),
             (None, None) => bail!(
-                "layer `{}` has {tokens} tokens, which make no square; choose a layer with rows and columns, `--list-layers` shows them",
+                "layer `{}` has {tokens} tokens, which make no square; choose a layer with rows and columns, `dermai gradcam --list-layers` shows them",
                 self.name
             ),
         };
@@ -134,7 +134,7 @@ impl Layers {
     /// The default layer.
     pub fn default_layer(&self) -> Result<&Layer> {
         let layer = self.default.map(|at| &self.all[at]).context(
-            "no feature map lies on every way from the picture to the classes; choose one with `--layer`, `--list-layers` shows them",
+            "no feature map lies on every way from the picture to the classes; choose one with `--layer`, `dermai gradcam --list-layers` shows them",
         )?;
         self.usable(layer)
     }
@@ -150,15 +150,18 @@ impl Layers {
         }
         if graph.has_tensor(plain) || of_node.is_some() {
             let why = if suffix.is_empty() { "is not a feature map" } else { "is not a convolution with a bias" };
-            bail!("layer `{name}` {why}; `--list-layers` shows those that can be explained");
+            bail!("layer `{name}` {why}; `dermai gradcam --list-layers` shows those that can be explained");
         }
         let near = self.nearest(plain);
-        bail!("the model has no layer `{name}`; the nearest are {near}; `--list-layers` shows all")
+        bail!("the model has no layer `{name}`; the nearest are {near}; `dermai gradcam --list-layers` shows all")
     }
 
     fn usable<'l>(&'l self, layer: &'l Layer) -> Result<&'l Layer> {
         if !layer.on_path {
-            bail!("layer `{}` has no influence on the classes; `--list-layers` shows those that have", layer.name);
+            bail!(
+                "layer `{}` has no influence on the classes; `dermai gradcam --list-layers` shows those that have",
+                layer.name
+            );
         }
         if let Some(obstacle) = &layer.obstacle {
             let place = self.all.iter().position(|l| l == layer).unwrap_or(0);

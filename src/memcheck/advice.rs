@@ -1,15 +1,23 @@
 //! What the measurements found, and what to do about the verdict.
 use super::pipeline::{DECODE, ENCODE, EXPLAIN, INFER, MODEL, REQUESTS, START, TWO};
 use super::{Cache, Checked, StagePeak};
-use crate::deploy::{Finding, Severity};
+use crate::deploy::{Finding, Origin, Severity};
 use crate::memory::Ended;
 use crate::units::Bytes;
+
+/// Who looked at memory where no cgroup counted it.
+const ESTIMATED: (&str, &str) = if cfg!(target_os = "linux") {
+    ("from /proc", "run it as root, in a container with a writable cgroup, or where systemd runs")
+} else {
+    ("from the resident size, which is looked at now and then", "measure on Linux, where the kernel counts")
+};
 
 /// What is wrong by the measurements, as the lint would say it.
 pub fn findings(checked: &Checked) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |rule, severity, path: &str, message: String, fix: &str| {
-        found.push(Finding { rule, severity, path: path.to_owned(), message, fix: fix.to_owned() });
+        let origin = Origin::Measurement;
+        found.push(Finding { rule, severity, origin, path: path.to_owned(), message, fix: fix.to_owned() });
     };
     if let Some(requests) = checked.requests.as_ref().filter(|requests| requests.leaks()) {
         let growth = Bytes(requests.slope as u64);
@@ -24,7 +32,7 @@ pub fn findings(checked: &Checked) -> Vec<Finding> {
             "find what each request leaves behind; until then restart the service before the budget is used up",
         );
     }
-    if let Some(cpu) = checked.cpu.as_ref().filter(|cpu| cpu.start > cpu.deadline) {
+    if let Some(cpu) = checked.cpu.as_ref().filter(|cpu| !cpu.in_time()) {
         let message = format!(
             "the process takes {:.1} s to start at {} CPU; a health check waits {} s",
             cpu.start.as_secs_f64(),
@@ -44,8 +52,7 @@ pub fn findings(checked: &Checked) -> Vec<Finding> {
             "take a plan with more CPU, or give it longer with `--timeout`",
         );
     }
-    let answers =
-        checked.cpu.as_ref().filter(|cpu| cpu.start <= cpu.deadline).and_then(|cpu| Some((cpu, cpu.first_answer?)));
+    let answers = checked.cpu.as_ref().filter(|cpu| cpu.in_time()).and_then(|cpu| Some((cpu, cpu.first_answer?)));
     if let Some((cpu, first)) = answers.filter(|(cpu, first)| *first > cpu.deadline) {
         let message = format!("the first answer takes {:.1} s at {} CPU", first.as_secs_f64(), cpu.share);
         add(
@@ -76,41 +83,52 @@ pub fn findings(checked: &Checked) -> Vec<Finding> {
         );
     }
     if checked.enforced.estimated {
-        add(
-            "estimated",
-            Severity::Note,
-            "",
-            "no cgroup could be used: peaks are estimated from /proc, and the budget was enforced by polling"
-                .to_owned(),
-            "run it as root, in a container with a writable cgroup, or where systemd runs",
-        );
+        let (how, fix) = ESTIMATED;
+        let message =
+            format!("no cgroup could be used: peaks are estimated {how}, and the budget was enforced by polling");
+        add("estimated", Severity::Note, "", message, fix);
     }
     found
+}
+
+/// That there is no floor although it was asked for.
+pub fn no_floor() -> Finding {
+    Finding {
+        rule: "no-floor",
+        severity: Severity::Note,
+        origin: Origin::Measurement,
+        path: String::new(),
+        message: "a watchdog takes no page back, so the smallest limit that is survived cannot be found".to_owned(),
+        fix: "run it where a cgroup can be made: as root, in a container with a writable cgroup, or where systemd runs"
+            .to_owned(),
+    }
+}
+
+/// That a command was not held to the CPU share of its budget.
+pub fn share_not_held() -> Finding {
+    Finding {
+        rule: "cpu-share-not-held",
+        severity: Severity::Note,
+        origin: Origin::Measurement,
+        path: String::new(),
+        message:
+            "the command ran at full speed: only a server that is driven is measured at its plan's share of a processor"
+                .to_owned(),
+        fix: "drive it with `--http URL`, and let it run more than once".to_owned(),
+    }
 }
 
 /// What takes most, and what to do.
 pub fn sentences(checked: &Checked) -> Vec<String> {
     let verdict = &checked.verdict;
     let mut all = Vec::new();
-    let outcome = &checked.outcome;
-    match outcome.ended {
-        Ended::OomKilled => {
-            all.push(format!("it was killed in stage `{}` under {}", outcome.stage, checked.budget.memory));
-        }
-        Ended::TimedOut => all.push(format!("it told nothing for too long in stage `{}` and was ended", outcome.stage)),
-        Ended::Crashed(signal) => all.push(format!("it crashed in stage `{}` by signal {signal}", outcome.stage)),
-        Ended::Exited(code) if code != 0 => {
-            all.push(format!("it ended in stage `{}` with exit status {code}", outcome.stage));
-        }
-        Ended::ExitedEarly => {
-            all.push(format!("it ended in stage `{}` by itself, before all requests were answered", outcome.stage));
-        }
-        Ended::Exited(_) | Ended::Stopped => {}
-    }
     if let Some(stage) = checked.stages.iter().max_by_key(|stage| stage.peak) {
         all.push(largest(stage));
     }
-    if !verdict.fits {
+    if !verdict.fits && !checked.wants_memory() {
+        all.push(alone(checked.outcome.ended).to_owned());
+    }
+    if checked.wants_memory() {
         let enough = checked.options.iter().skip(1).find(|choice| choice.fits);
         all.push(match enough {
             Some(choice) => format!("{} would do: {} of memory{}", choice.name, choice.memory, price(choice.price)),
@@ -120,22 +138,32 @@ pub fn sentences(checked: &Checked) -> Vec<String> {
     all
 }
 
+/// What to do about a program that memory would not help.
+fn alone(ended: Ended) -> &'static str {
+    match ended {
+        Ended::TimedOut => "memory is not why: if it is only slow, give it longer with `--timeout`",
+        _ => "memory is not why: it fails by itself; its own output says more",
+    }
+}
+
 fn price(price: Option<f64>) -> String {
     price.map_or_else(String::new, |price| format!(", {price} USD a month"))
 }
 
 fn largest(stage: &StagePeak) -> String {
     let what = match stage.name.as_str() {
-        MODEL => "creating the session: the weights are mapped from the file and copied into the runtime's own layout",
-        INFER | EXPLAIN => "the network's activations stand beside its weights",
-        DECODE => "the picture: `--max-pixels` and `--max-decode` bound it",
-        ENCODE => "painting the overlay: the photo's file and the PNG are in the page cache",
-        TWO => "two requests at once",
-        REQUESTS => "many requests, one after the other",
-        _ => "its largest stage",
+        MODEL => {
+            " (creating the session: the weights are mapped from the file and copied into the runtime's own layout)"
+        }
+        INFER | EXPLAIN => " (the network's activations stand beside its weights)",
+        DECODE => " (the picture: `--max-pixels` and `--max-decode` bound it)",
+        ENCODE => " (painting the overlay: the photo's file and the PNG are in the page cache)",
+        TWO => " (two requests at once)",
+        REQUESTS => " (many requests, one after the other)",
+        _ => "",
     };
     format!(
-        "`{}` takes the most ({what}): {} anonymous, which stay, and {} of file pages, which the kernel can take back",
+        "`{}` takes the most{what}: {} anonymous, which stay, and {} of file pages, which the kernel can take back",
         stage.name, stage.anon, stage.file
     )
 }

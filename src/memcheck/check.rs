@@ -1,4 +1,5 @@
 //! The whole check of a model: runs under the budget, one at the plan's CPU share, the floor, and what follows from them.
+use super::advice;
 use super::command::LISTEN;
 use super::floor;
 use super::peaks::{Peaks, allowance};
@@ -104,6 +105,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     } else {
         None
     };
+    let no_floor = (config.floor && floor.is_none()).then(advice::no_floor);
     let budget = config.budget.clone();
     let requests = long.run.stages.iter().find(|stage| stage.name == REQUESTS);
     let left = Bytes(budget.memory.0.saturating_sub(predicted.peak.0));
@@ -140,7 +142,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         floor,
         verdict,
         options: choices,
-        findings: config.findings.clone(),
+        findings: config.findings.iter().cloned().chain(no_floor).collect(),
         checklist: Vec::new(),
         timeline: timeline(long),
         comparison: None,

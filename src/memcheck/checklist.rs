@@ -1,8 +1,8 @@
 //! The deployment checklist: what this program can tell, and what a person has to look at.
 use super::pipeline::TWO;
 use super::{Checked, Point, Subject};
-use crate::deploy::{Severity, WebService};
-use crate::units::Bytes;
+use crate::deploy::{Kind, Origin, Severity, WebService};
+use crate::units::Difference;
 
 /// The points, in the order in which a deployment goes wrong.
 pub fn points(checked: &Checked, service: Option<&WebService>) -> Vec<Point> {
@@ -24,10 +24,10 @@ pub fn points(checked: &Checked, service: Option<&WebService>) -> Vec<Point> {
     if let Some(requests) = &checked.requests {
         let evidence = format!(
             "{} a request over {} requests (95 %: {} to {})",
-            signed(requests.slope),
+            Difference(requests.slope as i64),
             requests.count,
-            signed(requests.ci95.0),
-            signed(requests.ci95.1)
+            Difference(requests.ci95.0 as i64),
+            Difference(requests.ci95.1 as i64)
         );
         all.push(point("memory does not grow with requests", Some(!requests.leaks()), evidence));
     }
@@ -46,22 +46,21 @@ pub fn points(checked: &Checked, service: Option<&WebService>) -> Vec<Point> {
             cpu.share,
             cpu.deadline.as_secs()
         );
-        all.push(point("it starts before the health check gives up", Some(cpu.start <= cpu.deadline), evidence));
+        all.push(point("it starts before the health check gives up", Some(cpu.in_time()), evidence));
     }
     if let Some(service) = service {
         let errors = checked
             .findings
             .iter()
-            .filter(|f| f.severity == Severity::Error && f.path.starts_with(|c: char| c != '/'))
+            .filter(|finding| finding.severity == Severity::Error && finding.origin == Origin::Blueprint)
             .count();
         let gated = !checked.findings.iter().any(|finding| finding.rule == "auto-deploy-not-gated");
         all.push(point("the blueprint has no errors", Some(errors == 0), format!("{errors} errors")));
-        let path = service.health_check_path.as_deref();
-        all.push(point(
-            "a health check is set",
-            Some(path.is_some()),
-            path.unwrap_or("`healthCheckPath` is missing").to_owned(),
-        ));
+        if service.kind == Kind::Web {
+            let path = service.health_check_path.as_deref();
+            let evidence = path.unwrap_or("`healthCheckPath` is missing").to_owned();
+            all.push(point("a health check is set", Some(path.is_some()), evidence));
+        }
         all.push(point("a deploy waits for CI", Some(gated), "`autoDeployTrigger: checksPass`".to_owned()));
     }
     if let Subject::Model { identity: Some(identity), .. } = &checked.subject {
@@ -80,9 +79,4 @@ pub fn points(checked: &Checked, service: Option<&WebService>) -> Vec<Point> {
         "the service in front of it, too".to_owned(),
     ));
     all
-}
-
-/// Bytes that may be negative.
-fn signed(bytes: f64) -> String {
-    format!("{}{}", if bytes < 0.0 { "-" } else { "" }, Bytes(bytes.abs() as u64))
 }

@@ -1,4 +1,5 @@
 //! Any program under the budget, with its whole process tree: what a team runs today.
+use super::advice;
 use super::check::{SLOW_REQUESTS, Times, at_share, enforced, timeline};
 use super::drive::{Drive, drive};
 use super::peaks::{Peaks, allowance};
@@ -67,6 +68,7 @@ pub fn check(
         at_share(rig, share, &first, |rig| run(rig, &few, limit, pass_on))
     });
     let cpu = cpu.transpose()?;
+    let not_held = (config.budget.cpus.is_some() && share.is_none()).then(advice::share_not_held);
     progress.finish();
     let predicted = peaks.highest();
     // Files that it had mapped and that others had in the cache are charged to those; on a host of its own it pays for them.
@@ -94,7 +96,7 @@ pub fn check(
         floor: None,
         verdict,
         options: choices,
-        findings: config.findings.clone(),
+        findings: config.findings.iter().cloned().chain(not_held).collect(),
         checklist: Vec::new(),
         timeline: timeline(first),
         comparison: None,

@@ -66,7 +66,7 @@ pub use rig::{Rig, Start, cold_files, fresh_copy, own_folder};
 pub use verdict::{Band, Verdict};
 
 use crate::deploy::{Finding, WebService};
-use crate::memory::{Mechanism, Outcome, Sample};
+use crate::memory::{Ended, Mechanism, Outcome, Sample};
 use crate::model::Identity;
 use crate::units::Bytes;
 use std::path::PathBuf;
@@ -106,8 +106,16 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// With what follows from the measurements: findings, advice and the checklist.
-    fn with_conclusions(mut self, service: Option<&WebService>) -> Self {
+    /// Whether memory is why it does not fit: it was killed for it, or more is predicted than there is. A program that fails by itself would
+    /// fail with any amount.
+    pub fn wants_memory(&self) -> bool {
+        !self.verdict.fits && (self.outcome.ended == Ended::OomKilled || self.verdict.peak > self.budget.memory)
+    }
+
+    /// With what follows from the measurements: findings, advice and the checklist. `service` is the blueprint's, where there is one.
+    #[must_use]
+    pub fn with_conclusions(mut self, service: Option<&WebService>) -> Self {
+        options::settle(&mut self, service.map(|service| service.kind));
         self.findings.extend(advice::findings(&self));
         self.verdict.advice = advice::sentences(&self);
         self.checklist = checklist::points(&self, service);
@@ -238,6 +246,13 @@ pub struct CpuShare {
     pub stopped: Option<Outcome>,
     /// What a health check waits at most.
     pub deadline: Duration,
+}
+
+impl CpuShare {
+    /// Whether it can answer before a health check gives up.
+    pub fn in_time(&self) -> bool {
+        self.start <= self.deadline
+    }
 }
 
 /// The smallest limit that the pipeline survives.

@@ -1,14 +1,15 @@
 //! What else could be deployed, and where.
-use super::{Budget, Choice, Verdict};
-use crate::deploy::{Plan, WebService};
+use super::{Budget, Checked, Choice, Verdict};
+use crate::deploy::{Kind, Plan, WebService};
 use std::time::Duration;
 
 /// Plans that are larger than the budget, and those of its size that have more CPU, smallest first; at most five, for a table is read by people.
 pub fn plans(budget: &Budget, service: Option<&WebService>) -> Vec<Plan> {
     const MOST: usize = 5;
-    let now = service.map(|service| service.plan);
-    let is_more = |plan: &Plan| match now {
-        Some(now) => plan.memory >= now.memory && plan.cpu >= now.cpu && *plan != now,
+    let is_more = |plan: &Plan| match service {
+        Some(WebService { plan: now, kind, .. }) => {
+            plan.is_for(*kind) && plan.memory >= now.memory && plan.cpu >= now.cpu && plan != now
+        }
         None => plan.memory >= budget.memory,
     };
     // A plan whose price nobody knows helps nobody to decide.
@@ -43,6 +44,20 @@ pub fn on_plan(plan: &Plan, verdict: &Verdict, whole: Option<Duration>) -> Choic
         first_answer: whole.map(|whole| at_share(whole, Some(plan.cpu))),
         accuracy_change: None,
         price: plan.usd_a_month,
+    }
+}
+
+/// What the whole result says about each option.
+pub fn settle(checked: &mut Checked, kind: Option<Kind>) {
+    // Nothing was learned about plans from a program that fails by itself, but on those on which it was tried.
+    if !checked.verdict.fits && !checked.wants_memory() {
+        checked.options.retain(|choice| choice.measured);
+    }
+    for choice in &mut checked.options {
+        // What nobody counted is an estimate, even where it was tried.
+        choice.measured &= !checked.enforced.estimated;
+        // List prices are for a process that runs all month.
+        choice.price = choice.price.filter(|_| kind != Some(Kind::Cron));
     }
 }
 

@@ -1,10 +1,10 @@
 //! `gradcam --check`'s results: a table with what each figure means, or JSON.
 use super::json::{Class, GRADCAM_SCHEMA, Head, Missed};
-use super::line::one_line;
 use super::table::{Language, class_name, write_notice, write_rows};
 use crate::explain::cam::Method;
 use crate::explain::faithfulness::Similarity;
 use crate::explain::{Checked, Mean, Report};
+use crate::text::one_line;
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write;

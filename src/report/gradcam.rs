@@ -1,10 +1,10 @@
 //! `gradcam`'s results: a table for people, `dermai.gradcam/1` for machines, the list of layers.
 use super::bar::bar;
 use super::json::{Class, Document, Entry, GRADCAM_SCHEMA, Head, Missed};
-use super::line::one_line;
 use super::table::{Language, class_name, percent, write_notice, write_rows};
 use crate::explain::{Explanation, Layer, Layers};
 use crate::predict::{Answer, Failure, Prediction, Run};
+use crate::text::one_line;
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write;

@@ -5,14 +5,12 @@ mod bar;
 pub mod check;
 pub mod gradcam;
 pub mod json;
-mod line;
 pub mod memcheck;
 pub mod predict;
 mod progress;
 pub mod resume;
 mod table;
 
-pub use line::one_line;
 pub use predict::{Format, View};
 pub use progress::Terminal;
-pub use table::{Language, class_name};
+pub use table::{Language, class_name, columns};

@@ -1,9 +1,9 @@
 //! `predict`'s results as a table for people, JSON, JSON lines or CSV.
 use super::bar::bar;
 use super::json::{Document, Entry, Head, Line, Missed, SCHEMA};
-use super::line::one_line;
 use super::table::{Language, Words, class_name, percent, write_notice, write_rows};
 use crate::predict::{Answer, Failure, Prediction, Run, Sink};
+use crate::text::one_line;
 use anyhow::Result;
 use std::io::Write;
 

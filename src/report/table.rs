@@ -1,10 +1,13 @@
 //! What tables for people have in common: rows without lines, class names in the reader's language, the notice under them.
-use super::line::one_line;
 use crate::model::{Card, Label};
 use crate::predict::{Prediction, Run};
+use crate::text::one_line;
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::io::Write;
+
+/// A cell without a value.
+pub const NONE: &str = "-";
 
 /// Longest class name in a table: ImageNet's run to a hundred letters of synonyms.
 const NAME: usize = 48;
@@ -44,6 +47,33 @@ pub fn percent(probability: f32) -> String {
 
 /// A table without lines; columns in `numbers` are set to the right.
 pub fn write_rows(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>>, numbers: &[usize]) -> Result<()> {
+    write_out(out, &lines(rows, numbers))
+}
+
+/// The same, but where it would be wider than `width` columns each row is told in words: its first cell, then the others behind what the first
+/// row calls them.
+pub fn write_rows_within(out: &mut dyn Write, rows: Vec<Vec<String>>, numbers: &[usize], width: u16) -> Result<()> {
+    let table = lines(rows.iter().cloned(), numbers);
+    if widest(&table) <= usize::from(width) {
+        return write_out(out, &table);
+    }
+    let mut rows = rows.into_iter();
+    let head = rows.next().unwrap_or_default();
+    let told = rows.map(|row| {
+        let cells = head.iter().zip(&row).skip(1).filter(|(_, cell)| !cell.is_empty() && *cell != NONE);
+        let cells: Vec<_> = cells.map(|(head, cell)| format!("{head} {cell}").trim_start().to_owned()).collect();
+        vec![row.into_iter().next().unwrap_or_default(), cells.join(", ")]
+    });
+    write_wrapped(out, told, width)
+}
+
+/// Columns that the widest line takes.
+pub fn widest(lines: &[String]) -> usize {
+    lines.iter().map(|line| line.chars().count()).max().unwrap_or_default()
+}
+
+/// Lines of a table without rules.
+pub fn lines(rows: impl Iterator<Item = Vec<String>>, numbers: &[usize]) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     for row in rows {
@@ -54,7 +84,13 @@ pub fn write_rows(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>>, 
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    write_out(out, &table)
+    trimmed(&table)
+}
+
+/// Columns of the terminal that standard output is, or of the one that `COLUMNS` tells of; none where there is neither.
+pub fn columns() -> Option<u16> {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    told.or_else(|| Table::new().width())
 }
 
 /// A table without lines whose last column wraps so that no line is longer than `width` columns.
@@ -64,14 +100,24 @@ pub fn write_wrapped(out: &mut dyn Write, rows: impl Iterator<Item = Vec<String>
     for row in rows {
         table.add_row(row);
     }
-    write_out(out, &table)
+    write_out(out, &trimmed(&table))
 }
 
-fn write_out(out: &mut dyn Write, table: &Table) -> Result<()> {
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
+fn trimmed(table: &Table) -> Vec<String> {
+    table.lines().map(|line| tame(line.trim_end())).collect()
+}
+
+/// A line of a wrapped text may begin anywhere in it; in a workflow's log one that begins with two colons is a command.
+fn tame(line: &str) -> String {
+    let text = line.trim_start();
+    match text.strip_prefix("::") {
+        Some(rest) => format!("{}∷{rest}", &line[..line.len() - text.len()]),
+        None => line.to_owned(),
     }
-    Ok(())
+}
+
+fn write_out(out: &mut dyn Write, lines: &[String]) -> Result<()> {
+    lines.iter().try_for_each(|line| writeln!(out, "{line}").map_err(Into::into))
 }
 
 /// The few words of a table.

@@ -1,5 +1,5 @@
 //! Made-up results of `memcheck`: figures as they are on a small plan, so that views can be tested without a run.
-use dermai::deploy::{Finding, Severity};
+use dermai::deploy::{Finding, Origin, Severity};
 use dermai::memcheck::{
     Band, Budget, Cache, Change, Checked, Choice, Comparison, CpuShare, Enforced, Floor, Point, Requests, StagePeak,
     Subject, Timeline, Verdict,
@@ -10,7 +10,7 @@ use dermai::units::Bytes;
 use std::time::Duration;
 
 /// What a hostile name may hold: a line break, what tables, elements and commands are made of, and codes for a terminal.
-pub const HOSTILE: &str = "evil\n::error::x\r|a|<script>&\"'`*_[x](y)\u{1b}[31m\u{fffe}%,:$\\";
+pub const HOSTILE: &str = "evil\n::error::x\r|a|<script>&\"'`*_[x](y)\u{1b}[31m\u{202e}\u{fffe}%,:$\\";
 
 /// Stages as the pipeline has them: name, milliseconds, peak, anonymous and file part in tenths of MB.
 const STAGES: [(&str, u64, u64, u64, u64); 9] = [
@@ -87,7 +87,8 @@ fn choice(name: &str, memory: u64, cpus: f64, peak: u64) -> Choice {
 }
 
 fn finding(rule: &'static str, severity: Severity, path: &str, message: &str, fix: &str) -> Finding {
-    Finding { rule, severity, path: path.into(), message: message.into(), fix: fix.into() }
+    let origin = if path.contains('[') { Origin::Blueprint } else { Origin::Measurement };
+    Finding { rule, severity, origin, path: path.into(), message: message.into(), fix: fix.into() }
 }
 
 fn point(text: &str, holds: Option<bool>, evidence: &str) -> Point {
@@ -119,7 +120,7 @@ fn findings() -> Vec<Finding> {
             "a free service sleeps after 15 minutes without a request, and the next one waits until it has started",
             "choose `starter` where the first request matters",
         ),
-        finding("slow-first-answer", Severity::Note, "", "the first answer takes 3.24 s at 0.1 CPU", ""),
+        finding("slow-first-answer", Severity::Note, "load model", "the first answer takes 3.24 s at 0.1 CPU", ""),
     ]
 }
 
@@ -301,6 +302,18 @@ pub fn leaking() -> Checked {
     checked.verdict.band = Band::Critical;
     checked.verdict.fits = false;
     checked.verdict.headroom = Bytes::mb(120).0.cast_signed() - checked.verdict.peak.0.cast_signed();
+    checked
+}
+
+/// A program that ends with status 1 at once: memory has nothing to do with it.
+pub fn failing() -> Checked {
+    let mut checked = killed();
+    checked.subject = Subject::Command { line: "false".into() };
+    checked.outcome = Outcome { ended: Ended::Exited(1), stage: "run".into() };
+    let peak = tenths(9);
+    checked.stages = vec![StagePeak { name: "run".into(), peak, anon: tenths(2), ..StagePeak::default() }];
+    let headroom = Bytes::mb(512).0.cast_signed() - peak.0.cast_signed();
+    checked.verdict = Verdict { peak, peak_stage: "run".into(), anon: tenths(2), headroom, ..checked.verdict };
     checked
 }
 

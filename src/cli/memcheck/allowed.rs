@@ -1,10 +1,12 @@
 //! What the measured process may use, and who says so: a flag, a blueprint, or the usual.
 use super::Args;
 use crate::cli::common::USUAL_BUDGET;
-use crate::deploy::{Blueprint, Finding, WebService, lint};
+use crate::cli::unless_closed;
+use crate::deploy::{Blueprint, Finding, Severity, WebService, lint};
 use crate::memcheck::Budget;
 use crate::memory::granted;
-use crate::units::Bytes;
+use crate::report::columns;
+use crate::report::memcheck::{annotate, write_findings};
 use anyhow::{Result, ensure};
 use std::path::{Path, PathBuf};
 
@@ -38,11 +40,6 @@ impl Allowed {
             (None, Some(bytes)) => (bytes, "the cgroup that this runs in".to_owned()),
             (None, None) => (USUAL_BUDGET, "Render's smallest plans".to_owned()),
         };
-        ensure!(
-            memory >= Bytes::mb(1),
-            "`--budget {memory}` is too little for any process; did you mean `{}MB`?",
-            memory.0
-        );
         Ok(Self {
             budget: Budget { memory, cpus: args.cpu, source },
             blueprint: None,
@@ -55,7 +52,14 @@ impl Allowed {
         let blueprint = Blueprint::read(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let findings = lint(&blueprint, folder);
-        let service = blueprint.web_service(args.service.as_deref())?;
+        let service = match blueprint.service_with_plan(args.service.as_deref()) {
+            Ok(service) => service,
+            Err(error) => {
+                // There will be no report, and what the lint found may be why.
+                tell(&findings, path, args.annotations)?;
+                return Err(error);
+            }
+        };
         let budget = Budget {
             memory: service.plan.memory,
             cpus: Some(args.cpu.unwrap_or(service.plan.cpu)),
@@ -63,4 +67,15 @@ impl Allowed {
         };
         Ok(Self { budget, blueprint: Some(path.to_owned()), service: Some(service), findings })
     }
+}
+
+/// Errors of the lint on standard error.
+fn tell(findings: &[Finding], blueprint: &Path, annotations: bool) -> Result<()> {
+    let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect();
+    let out = &mut std::io::stderr();
+    unless_closed(if annotations {
+        annotate(out, &errors, Some(blueprint))
+    } else {
+        write_findings(out, &errors, columns())
+    })
 }

@@ -1,12 +1,15 @@
 //! Where `memcheck`'s report goes: every file is opened before the long work, and appears whole or not at all.
 use super::Args;
+use crate::cli::common::ends_in;
 use crate::cli::output::Target;
+use crate::cli::unless_closed;
 use crate::deploy::PRICES_AS_OF;
 use crate::memcheck::Checked;
+use crate::report::columns;
 use crate::report::memcheck::{Picture, write_json, write_junit, write_markdown, write_plot, write_table};
 use anyhow::{Result, bail};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How the report is written to one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,57 +29,92 @@ pub struct Outputs {
 impl Outputs {
     /// Opens them all; the table goes to standard output unless another format does.
     pub fn open(args: &Args) -> Result<Self> {
-        let mut targets = Vec::new();
-        let mut at_stdout = None;
-        let either = [(Format::Json, "json", &args.json), (Format::Markdown, "markdown", &args.markdown)];
-        for (format, flag, wanted) in either {
-            match wanted {
-                None => {}
-                Some(Some(path)) => targets.push((format, Target::create(Some(path), false)?)),
-                Some(None) => match at_stdout.replace(flag) {
-                    Some(other) => {
-                        bail!("`--{other}` and `--{flag}` cannot both go to standard output: name a file for one")
-                    }
-                    None => targets.push((format, Target::create(None, false)?)),
-                },
-            }
+        let mut places = Places { files: Vec::new(), targets: Vec::new() };
+        // A plot must not take the place of a picture that is measured.
+        places.files.extend(args.images.iter().map(|image| ("image", identity(image))));
+        if let Some(Some(path)) = &args.json {
+            places.add("json", path, &[("json", Format::Json)])?;
         }
         if let Some(path) = &args.junit {
-            targets.push((Format::Junit, Target::create(Some(path), false)?));
+            places.add("junit", path, &[("xml", Format::Junit)])?;
         }
         if let Some(path) = &args.plot {
-            targets.push((Format::Plot(picture(path)?), Target::create(Some(path), false)?));
+            let pictures = [("svg", Format::Plot(Picture::Svg)), ("png", Format::Plot(Picture::Png))];
+            places.add("plot", path, &pictures)?;
         }
-        if at_stdout.is_none() {
-            targets.push((Format::Table, Target::create(None, false)?));
+        if let Some(Some(path)) = &args.markdown {
+            places.claim("markdown", path)?;
+            places.targets.push((Format::Markdown, Target::append(path)?));
         }
-        Ok(Self { targets })
+        // Standard output comes last: where nobody reads it the files are written all the same.
+        let format = match (&args.json, &args.markdown) {
+            (Some(None), Some(None)) => {
+                bail!("`--json` and `--markdown` cannot both go to standard output: name a file for one")
+            }
+            (Some(None), _) => Format::Json,
+            (_, Some(None)) => Format::Markdown,
+            _ => Format::Table,
+        };
+        places.targets.push((format, Target::create(None, false)?));
+        Ok(Self { targets: places.targets })
     }
 
-    /// Writes the report to each.
+    /// Writes the report to each. One that cannot be written does not keep the others from it; the first error is told.
     pub fn write(self, checked: &Checked) -> Result<()> {
-        for (format, mut target) in self.targets {
-            let out: &mut dyn Write = &mut target;
-            match format {
-                Format::Table => write_table(out, checked, Some(PRICES_AS_OF))?,
-                Format::Json => write_json(out, checked)?,
-                Format::Markdown => write_markdown(out, checked, Some(PRICES_AS_OF))?,
-                Format::Junit => write_junit(out, checked)?,
-                Format::Plot(picture) => {
-                    write_plot(out, checked, picture)?;
-                }
-            }
-            target.keep()?;
+        let written: Vec<_> =
+            self.targets.into_iter().map(|(format, target)| unless_closed(write(format, target, checked))).collect();
+        written.into_iter().collect()
+    }
+}
+
+fn write(format: Format, mut target: Target, checked: &Checked) -> Result<()> {
+    let out: &mut dyn Write = &mut target;
+    match format {
+        Format::Table => write_table(out, checked, Some(PRICES_AS_OF), columns())?,
+        Format::Json => write_json(out, checked)?,
+        Format::Markdown => write_markdown(out, checked, Some(PRICES_AS_OF))?,
+        Format::Junit => write_junit(out, checked)?,
+        Format::Plot(picture) => {
+            write_plot(out, checked, picture)?;
         }
+    }
+    target.keep()
+}
+
+/// Files that are taken, each with the flag that named it, and what is opened so far.
+struct Places {
+    files: Vec<(&'static str, PathBuf)>,
+    targets: Vec<(Format, Target)>,
+}
+
+impl Places {
+    /// Opens a file in the format that its ending asks for. Another ending is a slip, such as a photo that would be lost.
+    fn add(&mut self, flag: &'static str, path: &Path, formats: &[(&str, Format)]) -> Result<()> {
+        let Some((_, format)) = formats.iter().find(|(ending, _)| ends_in(path, ending)) else {
+            let endings: Vec<_> = formats.iter().map(|(ending, _)| format!("`.{ending}`")).collect();
+            bail!("`--{flag} {}`: the file has to end in {}", path.display(), endings.join(" or "));
+        };
+        self.claim(flag, path)?;
+        self.targets.push((*format, Target::create(Some(path), false)?));
+        Ok(())
+    }
+
+    /// Refuses a file that is taken.
+    fn claim(&mut self, flag: &'static str, path: &Path) -> Result<()> {
+        let file = identity(path);
+        if let Some((other, _)) = self.files.iter().find(|(_, taken)| *taken == file) {
+            bail!("`--{other}` and `--{flag}` both name `{}`: choose another file for one", path.display());
+        }
+        self.files.push((flag, file));
         Ok(())
     }
 }
 
-/// The kind of picture that a file's ending asks for.
-fn picture(path: &Path) -> Result<Picture> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("svg") => Ok(Picture::Svg),
-        Some("png") => Ok(Picture::Png),
-        _ => bail!("`--plot {}`: the file has to end in `.svg` or `.png`", path.display()),
-    }
+/// One name for a file, whether it is there yet or not.
+fn identity(path: &Path) -> PathBuf {
+    let in_folder = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
 }

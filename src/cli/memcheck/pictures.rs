@@ -2,9 +2,9 @@
 use crate::input::{Source, expand, write_drawn_photo};
 use crate::memcheck;
 use crate::units::Size;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -24,6 +24,11 @@ impl Pictures {
     /// Small pictures for each large one.
     const SMALL: usize = 9;
 
+    /// For a command that is sent none.
+    pub fn none() -> Self {
+        Self { paths: Vec::new(), names: Vec::new(), _drawn: None }
+    }
+
     /// Those that were named, else drawn ones below the folder of `place`, the temporary folder if there is none.
     pub fn of(named: &[PathBuf], place: Option<&Path>) -> Result<Self> {
         if !named.is_empty() {
@@ -41,7 +46,12 @@ impl Pictures {
             return Ok(Self { paths, names, _drawn: None });
         }
         let place = place.and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_owned);
-        let folder = memcheck::own_folder(&place)?;
+        let folder = memcheck::own_folder(&place).map_err(|error| {
+            // The cause would name the folder again.
+            let cause = error.root_cause().downcast_ref::<io::Error>().map_or(io::ErrorKind::Other, io::Error::kind);
+            let place = place.display();
+            anyhow!("pictures cannot be drawn below `{place}`: {cause}; name some with `--image`, or set `TMPDIR`")
+        })?;
         let mut drawn = Vec::new();
         for (name, size) in Self::DRAWN {
             let path = folder.path().join(name);

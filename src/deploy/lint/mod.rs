@@ -22,14 +22,26 @@ use std::path::Path;
 /// Findings after which the lint stops: a file with more has one cause.
 const MOST_FINDINGS: usize = 1000;
 
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The file: its path leads to a place in it.
+    Blueprint,
+    /// What was measured: its path is a stage.
+    Measurement,
+}
+
 /// Something that is wrong or worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Id of the rule, one of [`RULES`].
+    /// Id of the rule: one of [`RULES`], unless it was measured.
     pub rule: &'static str,
     /// How severe it is.
     pub severity: Severity,
-    /// Where, such as `services[0].healthCheckPath`; empty: the whole file.
+    /// What it is about.
+    pub origin: Origin,
+    /// Where, such as `services[0].healthCheckPath`; empty: the whole.
     pub path: String,
     /// What is wrong.
     pub message: String,
@@ -79,6 +91,7 @@ impl Report {
             self.findings.push(Finding {
                 rule: rule.id,
                 severity: rule.severity,
+                origin: Origin::Blueprint,
                 path: path.into(),
                 message: message.into(),
                 fix: fix.into(),

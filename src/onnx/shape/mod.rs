@@ -2,11 +2,13 @@
 //!
 //! Own inference, because exporters leave shapes out and a free batch axis makes the file's own ones symbolic. What it cannot infer is
 //! absent from [`Shapes`]; whoever needs it says which node is in the way.
+mod layout;
 mod rules;
 mod values;
 mod window;
 
-pub use rules::{permutation, reduced_axes, slice};
+pub use layout::{permutation, slice};
+pub use rules::reduced_axes;
 pub use window::{WindowAxis, windows};
 
 use super::constant::Constant;

@@ -1,5 +1,5 @@
 //! Values that follow from shapes and constants: what exporters compute to reshape, slice and pad, evaluated as the runtime would.
-use super::rules::{permutation, slice};
+use super::layout::{permutation, slice};
 use super::{Shapes, broadcast, place};
 use crate::onnx::constant::{Constant, Numbers};
 use crate::onnx::graph::Graph;

@@ -1,13 +1,13 @@
 //! Workflow commands, by which a job on GitHub marks a pull request (its documentation: "Workflow commands for GitHub Actions").
 use super::words;
-use crate::deploy::Severity;
+use crate::deploy::{Finding, Origin, Severity};
 use crate::memcheck::Checked;
-use crate::report::line::one_line;
+use crate::text::one_line;
 use anyhow::Result;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes a command for each finding, and one for a verdict that is no. `blueprint` is the file that findings with a path are in, from the
+/// Writes a command for each finding, and one for a verdict that is no. `blueprint` is the file that findings of the lint are in, from the
 /// root of the repository.
 pub fn write_annotations(out: &mut dyn Write, checked: &Checked, blueprint: Option<&Path>) -> Result<()> {
     if !checked.verdict.fits {
@@ -16,7 +16,12 @@ pub fn write_annotations(out: &mut dyn Write, checked: &Checked, blueprint: Opti
         lines.extend(checked.verdict.advice.iter().cloned());
         write_command(out, "error", None, "memcheck", &lines)?;
     }
-    for finding in &checked.findings {
+    annotate(out, &checked.findings, blueprint)
+}
+
+/// Writes a command for each finding.
+pub fn annotate(out: &mut dyn Write, findings: &[Finding], blueprint: Option<&Path>) -> Result<()> {
+    for finding in findings {
         let command = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -25,7 +30,7 @@ pub fn write_annotations(out: &mut dyn Write, checked: &Checked, blueprint: Opti
         let at = if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
         let mut lines = vec![format!("{at}{}", finding.message)];
         lines.extend((!finding.fix.is_empty()).then(|| format!("fix: {}", finding.fix)));
-        let file = blueprint.filter(|_| !finding.path.is_empty());
+        let file = blueprint.filter(|_| finding.origin == Origin::Blueprint);
         write_command(out, command, file, &format!("memcheck {}", finding.rule), &lines)?;
     }
     out.flush()?;

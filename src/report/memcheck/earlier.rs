@@ -2,7 +2,7 @@
 use super::json::SCHEMA;
 use super::words::clip;
 use crate::memcheck::Earlier;
-use crate::report::line::one_line;
+use crate::text::one_line;
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;

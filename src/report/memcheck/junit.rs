@@ -29,7 +29,8 @@ fn fits(checked: &Checked) -> TestCase {
     if let Some(ending) = words::ending(checked) {
         verdict = format!("{ending}; {verdict}");
     }
-    let mut case = judged("verdict", "fits the budget", checked.verdict.fits, "over budget", &verdict);
+    let why = if checked.wants_memory() { "over budget" } else { "failed" };
+    let mut case = judged("verdict", "fits the budget", checked.verdict.fits, why, &verdict);
     let facts = [words::subject(&checked.subject), words::budget(checked), words::enforced(checked)];
     let lines = facts.iter().chain(&checked.verdict.advice).map(|line| xml_line(line));
     case.set_system_out(lines.collect::<Vec<_>>().join("\n"));
@@ -56,15 +57,15 @@ fn requests(checked: &Checked) -> TestCase {
 fn health(checked: &Checked) -> TestCase {
     let name = "is ready before a health check gives up";
     match &checked.cpu {
-        Some(cpu) => judged("cpu", name, words::in_time(cpu), "too late", &words::cpu(cpu)),
+        Some(cpu) => judged("cpu", name, cpu.in_time(), "too late", &words::cpu(cpu)),
         None => skipped("cpu", name, "the budget has no CPU share"),
     }
 }
 
 /// An error fails; a warning counts as skipped, so that it is seen; a note is only text.
 fn finding(finding: &Finding) -> TestCase {
-    let Finding { rule, severity, path, message, fix } = finding;
-    let name = if path.is_empty() { (*rule).to_owned() } else { format!("{rule} at {}", ticks(path)) };
+    let Finding { rule, severity, message, fix, .. } = finding;
+    let name = words::place(finding).map_or_else(|| (*rule).to_owned(), |place| format!("{rule} {place}"));
     let text = if fix.is_empty() { message.clone() } else { format!("{message}; fix: {fix}") };
     match severity {
         Severity::Error => judged("findings", &name, false, rule, &text),

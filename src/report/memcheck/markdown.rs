@@ -1,7 +1,7 @@
 //! Markdown for a CI server's summary of a job (`$GITHUB_STEP_SUMMARY`): verdict, stages, options, findings, checklist.
 use super::{rows, words};
 use crate::memcheck::{Checked, Point};
-use crate::report::line::one_line;
+use crate::text::one_line;
 use anyhow::Result;
 use std::io::Write;
 
@@ -35,9 +35,15 @@ pub fn write_markdown(out: &mut dyn Write, checked: &Checked, prices_as_of: Opti
         row
     });
     write_table(out, "Stages", stages, &[1, 2, 3, 4, 5])?;
+    if let Some(floor) = checked.floor.as_ref().filter(|floor| !floor.curve.is_empty()) {
+        write_table(out, "Floor", rows::floor(floor), &[0, 1])?;
+    }
     if !checked.options.is_empty() {
         write_table(out, "Options", rows::options(checked), &rows::OPTION_NUMBERS)?;
-        writeln!(out, "\n{} {}", prose(&words::prices(prices_as_of)), words::NO_FORMS)?;
+        let notes = words::notes(checked, prices_as_of);
+        if !notes.is_empty() {
+            writeln!(out, "\n{}", prose(&notes.join(" ")))?;
+        }
     }
     if !checked.findings.is_empty() {
         write_table(out, "Findings", findings(checked), &[])?;

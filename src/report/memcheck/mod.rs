@@ -12,10 +12,10 @@ mod rows;
 mod table;
 mod words;
 
-pub use annotations::write_annotations;
+pub use annotations::{annotate, write_annotations};
 pub use earlier::read_earlier;
 pub use json::{SCHEMA, write_json};
 pub use junit::write_junit;
 pub use markdown::write_markdown;
 pub use plot::{Picture, write_plot};
-pub use table::write_table;
+pub use table::{write_findings, write_table};

@@ -1,10 +1,8 @@
 //! Rows that the table for people and the one in Markdown share: cells of plain text, a head first.
-use super::words::{percent, signed, time};
+use super::words::{percent, time};
 use crate::memcheck::{Change, Checked, Choice, Comparison, Floor, StagePeak};
-use crate::units::Bytes;
-
-/// A cell without a value.
-pub const NONE: &str = "-";
+use crate::report::table::NONE;
+use crate::units::{Bytes, Difference};
 
 /// Columns of [`options`] that hold numbers.
 pub const OPTION_NUMBERS: [usize; 6] = [1, 2, 3, 6, 7, 8];
@@ -56,7 +54,7 @@ pub fn changes(comparison: &Comparison) -> impl Iterator<Item = Vec<String>> + '
             (Some(before), Some(now)) => {
                 let more = now.0.cast_signed().saturating_sub(before.0.cast_signed());
                 let part = percent(Bytes(more.unsigned_abs()), before);
-                format!("{} ({}{part})", signed(more), if more < 0 { '-' } else { '+' })
+                format!("{} ({}{part})", Difference(more), if more < 0 { '-' } else { '+' })
             }
             (None, Some(_)) => "new".to_owned(),
             (Some(_), None) => "gone".to_owned(),

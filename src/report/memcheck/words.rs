@@ -1,8 +1,8 @@
 //! Sentences that several views share. Text from outside stands in them as it came: each view escapes the whole.
-use crate::deploy::Severity;
+use crate::deploy::{Finding, Origin, Severity};
 use crate::memcheck::{Cache, Checked, CpuShare, Requests, Subject};
 use crate::memory::Ended;
-use crate::report::line::one_line;
+use crate::text::one_line;
 use crate::units::Bytes;
 use std::time::Duration;
 
@@ -40,11 +40,6 @@ pub fn time(time: Duration) -> String {
         s if s.fract() == 0.0 => format!("{s} s"),
         s => format!("{s:.1} s"),
     }
-}
-
-/// A difference of bytes with its sign.
-pub fn signed(bytes: i64) -> String {
-    format!("{}{}", if bytes < 0 { '-' } else { '+' }, Bytes(bytes.unsigned_abs()))
 }
 
 /// `part` of `whole`, in percent.
@@ -108,7 +103,11 @@ pub fn verdict(checked: &Checked) -> String {
 
 /// The verdict in two or three words.
 pub fn answer(checked: &Checked) -> &'static str {
-    if checked.verdict.fits { "FITS" } else { "DOES NOT FIT" }
+    match checked.verdict.fits {
+        true => "FITS",
+        false if checked.wants_memory() => "DOES NOT FIT",
+        false => "FAILED",
+    }
 }
 
 fn headroom(bytes: i64) -> String {
@@ -133,7 +132,7 @@ pub fn ending(checked: &Checked) -> Option<String> {
 
 /// What many requests showed.
 pub fn requests(requests: &Requests) -> String {
-    let Requests { count, slope, ci95: (low, high), median, slowest, until_full } = requests;
+    let Requests { count, slope, ci95: (low, high), median, slowest, until_full: _ } = requests;
     if !slope.is_finite() {
         return format!(
             "{count}: too few to tell whether memory grows; median {}, slowest {}",
@@ -142,7 +141,6 @@ pub fn requests(requests: &Requests) -> String {
         );
     }
     let grows = if requests.leaks() { "memory grows" } else { "no growth" };
-    let until = until_full.map(|n| format!("; the budget is used up after {n} requests")).unwrap_or_default();
     let slope = match kilobytes(*slope) {
         Some(slope) => format!("{slope} KB a request"),
         None => "too few to tell".to_owned(),
@@ -151,7 +149,7 @@ pub fn requests(requests: &Requests) -> String {
         (Some(low), Some(high)) => format!(" (95 % interval {low} to {high})"),
         _ => String::new(),
     };
-    format!("{count}: {grows}, {slope}{interval}{until}; median {}, slowest {}", time(*median), time(*slowest))
+    format!("{count}: {grows}, {slope}{interval}; median {}, slowest {}", time(*median), time(*slowest))
 }
 
 /// Bytes as KB with a sign; none where there is no such number.
@@ -168,7 +166,7 @@ pub fn cpu(cpu: &CpuShare) -> String {
         "{} CPU, {how}: ready after {} ({}: a health check waits {})",
         cpu.share,
         time(cpu.start),
-        if in_time(cpu) { "in time" } else { "TOO LATE" },
+        if cpu.in_time() { "in time" } else { "TOO LATE" },
         time(cpu.deadline),
     );
     let first = cpu
@@ -180,9 +178,13 @@ pub fn cpu(cpu: &CpuShare) -> String {
     format!("{ready}{first}{later}{stopped}")
 }
 
-/// Whether it can answer before a health check gives up.
-pub fn in_time(cpu: &CpuShare) -> bool {
-    cpu.start <= cpu.deadline
+/// Where a finding is.
+pub fn place(finding: &Finding) -> Option<String> {
+    let before = match finding.origin {
+        Origin::Blueprint => "at",
+        Origin::Measurement => "in stage",
+    };
+    (!finding.path.is_empty()).then(|| format!("{before} {}", ticks(&finding.path)))
 }
 
 /// How much a finding matters.
@@ -194,14 +196,15 @@ pub fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// When prices were looked up.
-pub fn prices(as_of: Option<&str>) -> String {
+/// What has to be known about the options: when prices were looked up, and what is not listed. A command has no forms.
+pub fn notes(checked: &Checked, as_of: Option<&str>) -> Vec<String> {
     let as_of = as_of.map(|date| format!(" as of {date}")).unwrap_or_default();
-    format!("Prices are list prices in USD a month{as_of}; look them up before you decide.")
+    let prices = format!("Prices are list prices in USD a month{as_of}; look them up before you decide.");
+    let forms = "Smaller forms of the model are not listed: this version has no `quantize`.".to_owned();
+    let has_price = checked.options.iter().any(|choice| choice.price.is_some());
+    let has_forms = matches!(checked.subject, Subject::Model { .. });
+    has_price.then_some(prices).into_iter().chain(has_forms.then_some(forms)).collect()
 }
-
-/// What the options lack.
-pub const NO_FORMS: &str = "Smaller forms of the model are not listed: this version has no `quantize`.";
 
 #[cfg(test)]
 mod tests {
@@ -228,6 +231,5 @@ mod tests {
         assert_eq!(kilobytes(-1.0).as_deref(), Some("+0.00"));
         assert_eq!(kilobytes(-2048.0).as_deref(), Some("-2.00"));
         assert_eq!(kilobytes(f64::INFINITY), None);
-        assert_eq!(signed(-(3 << 19)), "-1.5 MB");
     }
 }

@@ -1,6 +1,6 @@
 //! What follows from it: verdict, options, findings, checklist, comparison.
 use super::{all, milliseconds};
-use crate::deploy::{Finding, Severity};
+use crate::deploy::{Finding, Origin, Severity};
 use crate::memcheck::{self as plain, Band};
 use serde::Serialize;
 
@@ -65,6 +65,7 @@ impl<'a> From<&'a plain::Choice> for Choice<'a> {
 pub struct Flaw<'a> {
     rule: &'a str,
     severity: Severity,
+    origin: Origin,
     path: &'a str,
     message: &'a str,
     fix: &'a str,
@@ -72,8 +73,8 @@ pub struct Flaw<'a> {
 
 impl<'a> From<&'a Finding> for Flaw<'a> {
     fn from(finding: &'a Finding) -> Self {
-        let Finding { rule, severity, path, message, fix } = finding;
-        Self { rule, severity: *severity, path, message, fix }
+        let Finding { rule, severity, origin, path, message, fix } = finding;
+        Self { rule, severity: *severity, origin: *origin, path, message, fix }
     }
 }
 
