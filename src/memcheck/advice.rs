@@ -99,8 +99,7 @@ pub fn no_floor() -> Finding {
         origin: Origin::Measurement,
         path: String::new(),
         message: "a watchdog takes no page back, so the smallest limit that is survived cannot be found".to_owned(),
-        fix: "run it where a cgroup can be made: as root, in a container with a writable cgroup, or where systemd runs"
-            .to_owned(),
+        fix: ESTIMATED.1.to_owned(),
     }
 }
 
@@ -114,7 +113,7 @@ pub fn share_not_held() -> Finding {
         message:
             "the command ran at full speed: only a server that is driven is measured at its plan's share of a processor"
                 .to_owned(),
-        fix: "drive it with `--http URL`, and let it run more than once".to_owned(),
+        fix: "drive it with `--http URL`".to_owned(),
     }
 }
 

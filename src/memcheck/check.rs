@@ -190,18 +190,22 @@ pub fn at_share(
     whole: &Measured,
     again: impl FnOnce(&mut Rig) -> Result<Measured>,
 ) -> Result<CpuShare> {
-    let factor = (1.0 / share).max(1.0);
     if !rig.ladder.limits_cpu() {
-        return Ok(CpuShare { enforced: false, ..Times::of(&whole.run).at(share, factor) });
+        return Ok(Times::of(&whole.run).scaled(share));
     }
     // What tells something every minute on a whole processor does so in as many times as long on a part of one.
     let usual = rig.patience;
-    rig.patience = usual.mul_f64(factor).min(LONGEST_PATIENCE).max(usual);
+    rig.patience = usual.mul_f64(longer(share)).min(LONGEST_PATIENCE).max(usual);
     let slow = again(rig);
     rig.patience = usual;
     let slow = slow?;
     let stopped = Some(slow.run.outcome.clone()).filter(|outcome| !outcome.survived());
     Ok(CpuShare { enforced: true, stopped, ..Times::of(&slow.run).at(share, 1.0) })
+}
+
+/// How many times as long something takes on a share of a processor.
+fn longer(share: f64) -> f64 {
+    (1.0 / share).max(1.0)
 }
 
 /// Times of a run.
@@ -230,6 +234,11 @@ impl Times {
             first_answer: stage(CLEANUP).map(|stage| stage.began).or(served),
             answer: answers.get(answers.len() / 2).copied(),
         }
+    }
+
+    /// What a whole processor took, on a share of one.
+    pub fn scaled(&self, share: f64) -> CpuShare {
+        self.at(share, longer(share))
     }
 
     /// These times, so many times as long.

@@ -44,8 +44,8 @@ pub fn check(
     progress: &mut dyn Progress,
 ) -> Result<Checked> {
     // The time that a server takes at its plan's share of a processor matters; a program that is run by hand is not held to it.
-    let share = config.budget.cpus.filter(|_| config.drive.is_some() && !config.once);
-    progress.start("runs", if config.once { 1 } else { 2 } + u64::from(share.is_some()));
+    let share = config.budget.cpus.filter(|_| config.drive.is_some());
+    progress.start("runs", if config.once { 1 } else { 2 + u64::from(share.is_some()) });
     let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
     if !config.once {
         run(rig, config, limit, pass_on)?;
@@ -60,6 +60,9 @@ pub fn check(
         peaks.add(&free.run);
     }
     let cpu = share.filter(|_| first.run.outcome.survived()).map(|share| {
+        if config.once {
+            return Ok(Times::of(&first.run).scaled(share));
+        }
         let few = Config {
             drive: config.drive.clone().map(|drive| Drive { requests: SLOW_REQUESTS.min(drive.requests), ..drive }),
             ..config.clone()

@@ -76,6 +76,12 @@ fn a_server_is_driven_over_http() {
     assert_eq!(report["outcome"]["ended"], "stopped");
     let one = run("well", &["--field", "image", "--one-at-a-time"]).exits(0).json();
     assert_eq!(stages(&one), ["start until it answers", "requests"]);
+    for runs in ["1", "2"] {
+        let more = ["--field", "image", "--cpu", "0.2", "--requests", "2", "--runs", runs];
+        let cpu = run("well", &more).exits(0).json()["cpu"].clone();
+        assert!(cpu["first_answer_milliseconds"].as_f64().unwrap() > 0.0, "{cpu}");
+        assert!(runs == "2" || cpu["enforced"] == false, "run once, so scaled: {cpu}");
+    }
     // Without the field it gets no form, and says so.
     let outcome = run("well", &[]).exits(2);
     assert!(outcome.stderr.contains("400") && outcome.stderr.contains("no form"), "{}", outcome.text());

@@ -162,3 +162,12 @@ impl Drop for Outside {
         let _ = fs::remove_dir(&self.folder);
     }
 }
+
+#[test]
+fn a_watchdog_says_that_it_finds_no_floor() {
+    let outcome = memcheck(&["--budget", "512MB", "--no-gradcam", "--enforce", "watchdog", "--floor", "--json"]).run();
+    let report = outcome.exits(0).json();
+    assert!(report["floor_bytes"].is_null());
+    let rules: Vec<_> = report["findings"].as_array().unwrap().iter().map(|finding| &finding["rule"]).collect();
+    assert!(rules.contains(&&"no-floor".into()), "{rules:?}");
+}
