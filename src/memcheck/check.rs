@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// What a health check waits at most (DESIGN.md, section 6: Render's).
 pub const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
-/// Requests at the CPU share: a tenth of a processor makes each of them long.
-pub const SLOW_REQUESTS: usize = 3;
+/// Requests behind the first answer at the CPU share: a tenth of a processor makes each of them long.
+pub const SLOW_REQUESTS: usize = 1;
 
 /// Silence that is no hang at any share.
 const LONGEST_PATIENCE: Duration = Duration::from_mins(10);

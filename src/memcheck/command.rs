@@ -64,7 +64,10 @@ pub fn check(
             return Ok(Times::of(&first.run).scaled(share));
         }
         let few = Config {
-            drive: config.drive.clone().map(|drive| Drive { requests: SLOW_REQUESTS.min(drive.requests), ..drive }),
+            drive: config
+                .drive
+                .clone()
+                .map(|drive| Drive { requests: (1 + SLOW_REQUESTS).min(drive.requests), ..drive }),
             ..config.clone()
         };
         let limit = memory::Budget { cpus: Some(share), ..limit };
