@@ -6,7 +6,7 @@
 //! # Code map
 //! A module imports strictly lower layers only, and a test (`tests/layers.rs`) fails when one does not:
 //!
-//! `text units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `memcheck` < `report` < `cli` < `main`
+//! `text units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `quantize` < `memcheck` < `report` < `cli` < `main`
 //!
 //! * [`text`]: text from outside, made harmless for a line. Knows nothing.
 //! * [`units`]: bytes, sizes and progress as types. Knows nothing.
@@ -18,6 +18,7 @@
 //! * [`model`]: card, graph and runtime. **Invariant:** the only home of `ort`, which is loaded only when a picture is good.
 //! * [`predict`]: pictures to ranked classes, as plain data. **Invariant:** prints nothing.
 //! * [`explain`]: pictures to class activation maps. **Invariant:** an operator without a backward rule is an error, never a wrong map.
+//! * [`quantize`]: smaller forms of a model, as a bundle. **Invariant:** nothing stands at the output path until all of it is written; the same input gives the same bytes.
 //! * [`memcheck`]: the pipeline under a budget, stage by stage, and the verdict. **Invariant:** a prediction counts from a cold cache, and an estimate says that it is one.
 //! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars, plots and CSV.
 //! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
@@ -30,6 +31,7 @@ pub mod memory;
 pub mod model;
 pub mod onnx;
 pub mod predict;
+pub mod quantize;
 pub mod report;
 pub mod text;
 pub mod units;

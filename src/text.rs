@@ -1,4 +1,4 @@
-//! Text from outside on one line of a terminal or a message.
+//! Text from outside on one line of a terminal or a message, and bytes as text.
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -14,6 +14,15 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
         let _ = if is_wild(c) { write!(line, "{}", c.escape_default()) } else { line.write_char(c) };
     }
     Cow::Owned(line)
+}
+
+/// Bytes as lower-case hexadecimal digits, as hashes are written.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+    }
+    text
 }
 
 /// Whether a character does something to its line instead of standing on it.

@@ -41,6 +41,22 @@ pub fn merge(value: &mut Value) -> Result<()> {
     value.apply_merge().context("`<<` has to stand before a block or a list of blocks")
 }
 
+/// A value as a document.
+///
+/// # Errors
+/// When it has no form in YAML, such as a map whose keys are lists.
+pub fn write(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_yaml::to_string(value)?)
+}
+
+/// Anything as a value.
+///
+/// # Errors
+/// As [`write`].
+pub fn value(of: &impl serde::Serialize) -> Result<Value> {
+    Ok(serde_yaml::to_value(of)?)
+}
+
 /// A value as YAML, on one line where it is a scalar.
 pub fn show(value: &Value) -> String {
     serde_yaml::to_string(value).unwrap_or_default().trim().to_owned()

@@ -22,6 +22,7 @@ mod parity;
 mod pixels;
 mod planted;
 mod predict;
+mod quantize;
 mod refusals;
 mod results;
 mod sockets;

@@ -6,7 +6,7 @@ use super::say;
 use crate::explain::cam::Method;
 use crate::explain::overlay::{Colormap, Style};
 use crate::explain::smooth::Smooth;
-use crate::explain::{Classes, Options, Reading, Score, Watch, check, run as explain};
+use crate::explain::{Classes, Options, Score, Watch, check, layers_of, run as explain};
 use crate::predict::Options as PredictOptions;
 use crate::report::Terminal;
 use crate::report::check::write as write_check;
@@ -125,8 +125,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let is_json = json.is_some();
     let json = args.common.result_file("json", json.flatten())?;
     if args.list_layers {
-        let reading = Reading::of(&args.common.prepared(quiet)?)?;
-        write_layers(&mut stdout().lock(), &reading.layers)?;
+        write_layers(&mut stdout().lock(), &layers_of(&args.common.prepared(quiet)?)?)?;
         return Ok(ExitStatus::Done);
     }
     let sources = args.common.sources("gradcam")?;

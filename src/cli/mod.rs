@@ -5,6 +5,7 @@ mod memcheck;
 mod output;
 mod pending;
 mod predict;
+mod quantize;
 
 use crate::input::panics_are_errors;
 use crate::text::one_line;
@@ -31,6 +32,7 @@ pub struct Cli {
 enum Command {
     Predict(predict::Args),
     Gradcam(gradcam::Args),
+    Quantize(quantize::Args),
     Memcheck(memcheck::Args),
     /// What `memcheck` measures.
     #[command(name = memcheck::CHILD, hide = true)]
@@ -102,6 +104,7 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
     match cli.command {
         Command::Predict(args) => predict::run(args, cli.quiet),
         Command::Gradcam(args) => gradcam::run(args, cli.quiet),
+        Command::Quantize(args) => quantize::run(&args, cli.quiet),
         Command::Memcheck(args) => memcheck::run(&args, cli.quiet),
         Command::MemcheckChild(args) => memcheck::run_child(&args),
     }

@@ -13,6 +13,11 @@ use ndarray::{Array3, Array4, ArrayD};
 const PREFIX: &str = "dermai.explain/";
 /// The input that says which class is explained.
 const CLASS: &str = "dermai.explain/class";
+/// In a bundle: the class that was explained, and its map.
+const CHOSEN: &str = "dermai.explain/chosen";
+const MAP: &str = "dermai.explain/map";
+/// Under this key the file of a bundle's graph says which layer it explains.
+const NOTE: &str = "dermai.explain";
 /// The best class.
 const BEST: i64 = -1;
 
@@ -45,6 +50,10 @@ pub struct Reading {
 impl Reading {
     /// Reads the graph of a prepared model.
     pub fn of(prepared: &Prepared) -> Result<Self> {
+        ensure!(
+            !prepared.is_form(),
+            "a bundle's graph explains one layer by Grad-CAM and nothing else; name the model that it was made from as `--model`"
+        );
         let graph = prepared.graph()?;
         let (input, output) = prepared.ports()?;
         let card = &prepared.card;
@@ -90,6 +99,17 @@ impl Reading {
         };
         Ok((patch, outputs))
     }
+
+    /// The edit for a bundle's graph: Grad-CAM of the logit at `layer`, its outputs under names that last; and a note of the layer, as key and
+    /// text.
+    pub fn lasting_patch(&self, layer: &Layer) -> Result<(Patch, (&'static str, String))> {
+        let (mut patch, outputs) = self.patch(layer, &Wanted::default())?;
+        for (port, (from, to)) in patch.outputs.iter_mut().zip(outputs.iter().zip([CHOSEN, MAP])) {
+            to.clone_into(&mut port.name);
+            patch.back.push(Node::new("Identity", &[from], &[to]));
+        }
+        Ok((patch, (NOTE, serde_json::to_string(layer)?)))
+    }
 }
 
 /// The feature map as it was before the exporter folded its normalisation into the convolution, up to a factor a channel: less the bias.
@@ -99,6 +119,21 @@ fn unfolded(emit: &mut Emit, layer: &Layer, activation: Name) -> Name {
     shape[layer.channel_axis] = layer.channels();
     let bias = emit.reshape(bias, &shape);
     emit.sub(&activation, &bias)
+}
+
+/// The layers that can be explained: of a bundle, those that its graphs name.
+pub fn layers_of(prepared: &Prepared) -> Result<Layers> {
+    if prepared.is_form() {
+        let layer = form_layer(&prepared.clone().explaining()?)?;
+        return Ok(Layers { all: vec![layer], default: Some(0) });
+    }
+    Ok(Reading::of(prepared)?.layers)
+}
+
+/// The layer that a bundle's graph explains.
+fn form_layer(explaining: &Prepared) -> Result<Layer> {
+    let note = explaining.note(NOTE).context("the bundle's graph does not say which layer it explains")?;
+    serde_json::from_str(note).context("the bundle's graph says in another way which layer it explains")
 }
 
 /// Grad-CAM inside the graph: `ReLU(Σ_k w_k A_k)`, w the mean of the gradient over the map (Selvaraju 2017).
@@ -148,12 +183,32 @@ impl Explainer {
         weights: Vec<TensorProto>,
         options: &SessionOptions,
     ) -> Result<Self> {
+        if prepared.is_form() {
+            return Self::of_form(prepared, wanted, options);
+        }
         let reading = Reading::of(&prepared)?;
         let layer = reading.layer(wanted.layer.as_deref())?.clone();
         let (mut patch, outputs) = reading.patch(&layer, wanted)?;
         patch.initializers.extend(weights);
         let model = prepared.start_patched(&reading.graph, &patch, options)?;
         Ok(Self { model, layer, score: wanted.score, whole: wanted.whole, outputs })
+    }
+
+    /// The same for a bundle, whose graph has its backward pass already.
+    fn of_form(prepared: Prepared, wanted: &Wanted, options: &SessionOptions) -> Result<Self> {
+        let prepared = prepared.explaining()?;
+        let layer = form_layer(&prepared)?;
+        let other = wanted.layer.as_ref().filter(|name| **name != layer.name);
+        if other.is_some() || wanted.whole || wanted.score != Score::Logit {
+            let what = other.map_or_else(|| "its logit's Grad-CAM".to_owned(), |name| format!("not `{name}`"));
+            bail!(
+                "the bundle explains layer `{}` and {what} only, as its graph was written; name the model that it was made from as `--model`",
+                layer.name
+            );
+        }
+        let model = prepared.start(options)?;
+        let outputs = vec![CHOSEN.to_owned(), MAP.to_owned()];
+        Ok(Self { model, layer, score: wanted.score, whole: false, outputs })
     }
 
     /// The model that answers.

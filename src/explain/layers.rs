@@ -5,6 +5,7 @@ use super::channels;
 use super::score::Head;
 use crate::onnx::{Graph, Shapes};
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 /// Behind a layer's name: the layer as it was before the exporter folded its normalisation into it.
@@ -13,7 +14,7 @@ const UNFOLDED: &str = ":unfolded";
 const SUGGESTED: usize = 3;
 
 /// A feature map.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
     /// The name that `--layer` takes: a tensor's, or `NAME:unfolded`.
     pub name: String,

@@ -16,7 +16,7 @@ mod score;
 pub mod smooth;
 
 pub use check::{Checked, Mean, Report, check};
-pub use explainer::{Explained, Explainer, Reading, Wanted};
+pub use explainer::{Explained, Explainer, Reading, Wanted, layers_of};
 pub use layers::{Layer, Layers};
 pub use run::{Classes, Explanation, Options, Sink, Watch, run};
 pub use score::{Head, Score};

@@ -1,5 +1,6 @@
 //! Where a picture comes from: a file or standard input, opened without blocking and never larger than allowed; folders and globs spread out.
 use super::limits::Limits;
+use crate::text::hex;
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
@@ -184,11 +185,7 @@ pub fn sha256_of(stream: &mut (impl Read + Seek)) -> Result<String> {
         }
     }
     stream.rewind()?;
-    let mut text = String::with_capacity(64);
-    for byte in hash.finalize() {
-        write!(text, "{byte:02x}")?;
-    }
-    Ok(text)
+    Ok(hex(&hash.finalize()))
 }
 
 /// Spreads out what the user named: a folder gives the image files below it, a glob what it matches, both sorted; `-` is standard input.

@@ -1,9 +1,9 @@
 //! The model card, `model.yaml`: how pictures go in and what comes out.
-use super::known_keys;
+use super::{Task, known_keys};
 use crate::input::{Preprocessing, sha256_of};
 use crate::yaml::{self, Value};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,14 @@ const MOST_BYTES: u64 = 4 << 20;
 const NOTICE: &str = "not a diagnosis";
 
 /// A card.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Card {
     /// Version of the format.
     pub card: u32,
     /// Name of the model.
     pub name: String,
     /// The file that it describes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<FileRef>,
     /// How a picture becomes a tensor.
     pub input: Preprocessing,
@@ -35,43 +35,43 @@ pub struct Card {
     #[serde(default)]
     pub explain: Explain,
     /// Below this probability the answer counts as uncertain.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
     /// Where it comes from.
     #[serde(default)]
     pub about: About,
     /// Forms of the same model; only in a bundle.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Bundle>,
 }
 
 /// A file and its hash.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(expecting = "`{file: model.onnx}`")]
 pub struct FileRef {
     /// Name beside the card.
     pub file: PathBuf,
     /// SHA-256 in hexadecimal.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
 /// What the graph gives.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(expecting = "`{kind: softmax}`, `logits` or `sigmoid`")]
 pub struct Output {
     /// What its values are.
     pub kind: OutputKind,
     /// Name of the output; needed when there are several.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Calibration: logits are divided by it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
 }
 
 /// What an output's values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
     /// Probabilities that sum to 1.
@@ -83,40 +83,40 @@ pub enum OutputKind {
 }
 
 /// A class.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(expecting = "`{id: name}`")]
 pub struct Label {
     /// Short name, used in files.
     pub id: String,
     /// English.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub en: Option<String>,
     /// Vietnamese.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vi: Option<String>,
 }
 
 /// What Grad-CAM explains.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(expecting = "`{layer: name}`")]
 pub struct Explain {
     /// Name of a tensor or node; none: the last feature map.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
 }
 
 /// Where a model comes from.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(expecting = "a block of texts, such as `{source: …}`")]
 pub struct About {
     /// Place or way it was made.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Terms of use.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
     /// What it was trained on.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// Stands under every result.
     #[serde(default = "notice")]
@@ -134,10 +134,16 @@ fn notice() -> String {
 }
 
 /// Forms of one model over shared weights, as `quantize` writes them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Bundle {
-    /// What was done to the weights.
+    /// What was done to the weights: `prepare`, `fp16`, `int8-weights` or `int8`.
     pub mode: String,
+    /// SHA-256 of the model that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_sha256: Option<String>,
+    /// SHA-256 over the pictures that it was calibrated with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_sha256: Option<String>,
     /// The weights that the forms share.
     pub weights: Weights,
     /// Graphs.
@@ -145,26 +151,32 @@ pub struct Bundle {
 }
 
 /// A file of weights.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Weights {
     /// Name beside the card.
     pub file: PathBuf,
     /// Its length, checked before it is mapped.
     pub bytes: u64,
     /// SHA-256 in hexadecimal.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
 /// One graph of a bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Form {
     /// Name beside the card.
     pub file: PathBuf,
-    /// `predict` or `explain`.
-    pub task: String,
+    /// What it is for.
+    pub task: Task,
+    /// The layer that it explains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
     /// Class of CPU that it was made for, or `any`.
     pub cpu: String,
+    /// How far the runtime has optimised it.
+    #[serde(default)]
+    pub level: u8,
     /// Version of ONNX Runtime that it was made with.
     pub runtime: String,
 }

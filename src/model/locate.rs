@@ -1,6 +1,6 @@
 //! From what the user named to files: an .onnx, a folder, or a name below a `models` folder; and which form of a bundle fits this machine.
 use super::card::{Card, Form};
-use super::{Chosen, cpu_class, runtime};
+use super::{Chosen, Task, cpu_class, runtime};
 use anyhow::{Context, Result, ensure};
 use std::path::{Component, Path, PathBuf};
 
@@ -82,11 +82,11 @@ fn known() -> Vec<String> {
     names
 }
 
-/// The graph that a card's folder offers for prediction on this machine.
-pub fn choose(card: &Card, folder: &Path, warnings: &mut Vec<String>) -> Result<(PathBuf, Chosen)> {
+/// The graph that a card's folder offers for a task on this machine.
+pub fn choose(card: &Card, folder: &Path, task: Task, warnings: &mut Vec<String>) -> Result<(PathBuf, Chosen)> {
     let Some(bundle) = &card.bundle else {
         let file = card.model.as_ref().map_or(Path::new(MODEL), |model| &model.file);
-        return Ok((folder.join(file), Chosen { name: "raw".into(), optimised: false }));
+        return Ok((folder.join(file), Chosen { name: "raw".into(), runtime: None }));
     };
     let weights = folder.join(&bundle.weights.file);
     let length = std::fs::metadata(&weights)
@@ -98,8 +98,8 @@ pub fn choose(card: &Card, folder: &Path, warnings: &mut Vec<String>) -> Result<
         bundle.weights.bytes,
         weights.display()
     );
-    let fits = |form: &&Form| form.task == "predict" && form.cpu == cpu_class();
-    let portable = |form: &&Form| form.task == "predict" && form.cpu == "any";
+    let fits = |form: &&Form| form.task == task && form.cpu == cpu_class();
+    let portable = |form: &&Form| form.task == task && form.cpu == "any";
     let form = bundle.forms.iter().find(fits).or_else(|| {
         let form = bundle.forms.iter().find(portable)?;
         warnings.push(format!(
@@ -108,9 +108,10 @@ pub fn choose(card: &Card, folder: &Path, warnings: &mut Vec<String>) -> Result<
         ));
         Some(form)
     });
+    let what = if task == Task::Predict { "predict" } else { "explain" };
     let form =
-        form.with_context(|| format!("`bundle.forms`: none for the task `predict` on `{}` or `any`", cpu_class()))?;
+        form.with_context(|| format!("`bundle.forms`: none for the task `{what}` on `{}` or `any`", cpu_class()))?;
     let name =
         form.file.file_stem().map_or_else(|| bundle.mode.clone(), |stem| format!("{} {}", bundle.mode, stem.display()));
-    Ok((folder.join(&form.file), Chosen { name, optimised: true }))
+    Ok((folder.join(&form.file), Chosen { name, runtime: Some(form.runtime.clone()) }))
 }

@@ -7,19 +7,23 @@ mod check;
 mod hash;
 mod known_keys;
 mod locate;
+mod optimise;
 mod output;
 mod runtime;
 mod session;
 
-pub use card::{About, Bundle, Card, Form, Label, Output, OutputKind};
-pub use runtime::{Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime};
+pub use card::{About, Bundle, Card, FileRef, Form, Label, Output, OutputKind, Weights};
+pub use optimise::{Level, optimise};
+pub use runtime::{Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime, nchwc_block};
 pub use session::{Feed, Session, SessionOptions, Source};
 
 use crate::onnx::{Graph, ModelFile, Patch};
+use crate::yaml;
 use anyhow::{Context, Result, bail};
 use hash::{Claim, verified};
 use ndarray::{Array4, ArrayD};
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
@@ -32,6 +36,7 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// What [`Prepared::find`] takes to find it again, from any working directory and any program.
     place: PathBuf,
+    folder: PathBuf,
     card_path: Option<PathBuf>,
     file: ModelFile,
     card_sha256: Option<String>,
@@ -43,8 +48,18 @@ pub struct Prepared {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chosen {
     name: String,
-    /// Whether the graph was optimised when it was written, so that the runtime must not do it again.
-    optimised: bool,
+    /// The version of the runtime that optimised the graph when it was written, so that it must not be done again; none: it is as exported.
+    runtime: Option<String>,
+}
+
+/// What a graph is for: a form of a bundle is made for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Probabilities.
+    Predict,
+    /// Probabilities, and the map for one layer.
+    Explain,
 }
 
 /// Who answered: enough to find the very model, card and runtime again.
@@ -86,8 +101,8 @@ impl Prepared {
         let mut warnings = Vec::new();
         let written = found.card.as_deref().map(card::read).transpose()?;
         let (path, form) = match (&written, found.onnx) {
-            (_, Some(onnx)) => (onnx, Chosen { name: "raw".into(), optimised: false }),
-            (Some(written), None) => locate::choose(&written.card, &found.folder, &mut warnings)?,
+            (_, Some(onnx)) => (onnx, Chosen { name: "raw".into(), runtime: None }),
+            (Some(written), None) => locate::choose(&written.card, &found.folder, Task::Predict, &mut warnings)?,
             (None, None) => bail!(
                 "`{}` holds neither a `model.yaml` nor a `model.onnx`; a model of another name is given as a file",
                 found.folder.display()
@@ -104,7 +119,46 @@ impl Prepared {
         })?;
         let place = wanted.filter(|wanted| wanted.is_file()).unwrap_or(&found.folder);
         let place = std::path::absolute(place).with_context(|| format!("`{}`", place.display()))?;
-        Ok(Self { card, warnings, place, card_path: found.card, file, card_sha256, form, output })
+        let folder = found.folder;
+        Ok(Self { card, warnings, place, folder, card_path: found.card, file, card_sha256, form, output })
+    }
+
+    /// Whether it is a form of a bundle, whose graph cannot be edited any more.
+    pub fn is_form(&self) -> bool {
+        self.form.runtime.is_some()
+    }
+
+    /// The same model by the bundle's form that explains.
+    ///
+    /// # Errors
+    /// When the bundle has none.
+    pub fn explaining(mut self) -> Result<Self> {
+        let (path, form) = locate::choose(&self.card, &self.folder, Task::Explain, &mut Vec::new())?;
+        (self.file, self.form) = (ModelFile::open(&path)?, form);
+        Ok(self)
+    }
+
+    /// What the graph's file says under `key` in its `metadata_props`.
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.file.facts().metadata.get(key).map(String::as_str)
+    }
+
+    /// Has the runtime rewrite the graph, or an edit of it, and write it to `to`: see [`optimise`].
+    pub fn optimise(&self, edit: Option<(&Graph, &Patch)>, level: Level, to: &Path) -> Result<()> {
+        let skeleton = self.file.skeleton()?;
+        let model = match edit {
+            Some((graph, patch)) => patch.write(graph, skeleton)?,
+            None => skeleton,
+        };
+        optimise(&Runtime::load()?, Source { model: &model, file: &self.file, optimised: false }, level, to)
+    }
+
+    /// The card's text as it was written, or as it was assumed.
+    pub fn card_text(&self) -> Result<String> {
+        match &self.card_path {
+            Some(path) => fs::read_to_string(path).with_context(|| format!("`{}`", path.display())),
+            None => yaml::write(&self.card).context("the assumed card cannot be written"),
+        }
     }
 
     /// What [`Prepared::find`] takes to find it again, from any working directory and any program.
@@ -112,12 +166,20 @@ impl Prepared {
         &self.place
     }
 
-    /// Its files: the graph's, the card's, and those that hold weights.
+    /// Its files: the graph's and those of a bundle's other graphs, those that hold weights, and the card's.
     pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let mut files = self.weight_files()?;
+        let forms = self.card.bundle.iter().filter(|_| self.is_form()).flat_map(|bundle| &bundle.forms);
+        let others = forms.map(|form| self.folder.join(&form.file)).filter(|path| path != self.file.path());
+        files.extend(others.chain(self.card_path.clone()));
+        Ok(files)
+    }
+
+    /// The graph's file, and those that hold its weights.
+    pub fn weight_files(&self) -> Result<Vec<PathBuf>> {
         let graph = self.graph()?;
         let weights = graph.external_files().into_iter().map(|name| self.file.folder().join(name));
-        let named = [Some(self.file.path()), self.card_path.as_deref()].into_iter().flatten().map(Path::to_owned);
-        Ok(named.chain(weights).collect())
+        Ok(std::iter::once(self.file.path().to_owned()).chain(weights).collect())
     }
 
     /// The model's graph.
@@ -155,7 +217,7 @@ impl Prepared {
             .spawn(move || verified(&path, claim.as_ref()))
             .context("a thread cannot be started")?;
         let runtime = Runtime::load()?;
-        let source = Source { model, file: &self.file, optimised: self.form.optimised };
+        let source = Source { model, file: &self.file, optimised: self.is_form() };
         let session = Session::create(&runtime, source, options)?;
         let identity = Identity {
             name: self.card.name.clone(),

@@ -121,6 +121,11 @@ fn version(path: &Path) -> Result<String> {
     }
 }
 
+/// Channels in a block of the runtime's blocked layout (`MlasNchwcGetBlockSize`, onnxruntime: core/mlas/lib/snchwc.cpp).
+pub fn nchwc_block() -> usize {
+    if matches!(cpu_class(), "avx512" | "neon") { 16 } else { 8 }
+}
+
 /// The class of CPU that decides which instructions the runtime uses: `avx512`, `avx2`, `neon` or `any`.
 pub fn cpu_class() -> &'static str {
     #[cfg(target_arch = "x86_64")]

@@ -61,28 +61,8 @@ impl Session {
     pub fn create(runtime: &Runtime, source: Source<'_>, options: &SessionOptions) -> Result<Self> {
         let named = || format!("ONNX Runtime {} cannot run `{}`", runtime.version(), source.file.path().display());
         let level = if source.optimised { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
-        let builder = ort::session::Session::builder(runtime.environment()).map_err(|e| anyhow!("{e}"))?;
-        // `ort` gives the builder back with the error.
-        #[allow(clippy::result_large_err)]
-        let set_up = |builder: SessionBuilder| {
-            builder
-                .with_log_level(LogLevel::Fatal)?
-                .with_optimization_level(level)?
-                .with_intra_threads(options.threads)?
-                .with_intra_op_spinning(options.spinning)?
-                .with_config_entry("session.intra_op.spin_duration_us", SPIN)?
-                // Between two pictures the cores are the decoder's.
-                .with_config_entry("session.force_spinning_stop", "1")?
-                .with_memory_pattern(false)?
-                .with_execution_providers([CPU::default().with_arena_allocator(true).build()])?
-                .with_config_entry(
-                    "session.model_external_initializers_file_folder_path",
-                    source.file.folder().to_string_lossy(),
-                )
-        };
+        let mut builder = builder(runtime, source, level, options).with_context(named)?;
         tune_malloc(Phase::Loading(source.file.size()));
-        let mut builder =
-            set_up(builder).map_err(|e: ort::Error<SessionBuilder>| anyhow!("{e}")).with_context(named)?;
         let inner = builder
             .commit_from_memory(source.model)
             .map_err(|e| anyhow!("{}", first_line(&e.to_string())))
@@ -108,7 +88,36 @@ impl Session {
     }
 }
 
+/// What every session is made with.
+pub fn builder(
+    runtime: &Runtime,
+    source: Source<'_>,
+    level: GraphOptimizationLevel,
+    options: &SessionOptions,
+) -> Result<SessionBuilder> {
+    let builder = ort::session::Session::builder(runtime.environment()).map_err(|e| anyhow!("{e}"))?;
+    // `ort` gives the builder back with the error.
+    #[allow(clippy::result_large_err)]
+    let set_up = |builder: SessionBuilder| {
+        builder
+            .with_log_level(LogLevel::Fatal)?
+            .with_optimization_level(level)?
+            .with_intra_threads(options.threads)?
+            .with_intra_op_spinning(options.spinning)?
+            .with_config_entry("session.intra_op.spin_duration_us", SPIN)?
+            // Between two pictures the cores are the decoder's.
+            .with_config_entry("session.force_spinning_stop", "1")?
+            .with_memory_pattern(false)?
+            .with_execution_providers([CPU::default().with_arena_allocator(true).build()])?
+            .with_config_entry(
+                "session.model_external_initializers_file_folder_path",
+                source.file.folder().to_string_lossy(),
+            )
+    };
+    set_up(builder).map_err(|e: ort::Error<SessionBuilder>| anyhow!("{e}"))
+}
+
 /// The runtime's messages can be pages; the first line says what is wrong.
-fn first_line(message: &str) -> &str {
+pub fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
 }

@@ -27,6 +27,7 @@ mod data_type {
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;
+    pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
 }
 
@@ -115,6 +116,30 @@ impl TensorProto {
     pub fn of_ints(name: &str, shape: &[usize], values: &[i64]) -> Self {
         let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         Self::of_raw(name, shape, data_type::INT64, raw)
+    }
+
+    /// `onnx.TensorProto.DataType.FLOAT`.
+    pub const FLOAT: i32 = data_type::FLOAT;
+    /// `onnx.TensorProto.DataType.INT8`.
+    pub const INT8: i32 = data_type::INT8;
+    /// `onnx.TensorProto.DataType.FLOAT16`.
+    pub const FLOAT16: i32 = data_type::FLOAT16;
+
+    /// Whether it holds float32 values.
+    pub fn is_float(&self) -> bool {
+        self.data_type == data_type::FLOAT
+    }
+
+    /// The same shape under another name and of another type, without values.
+    #[must_use]
+    pub fn described(&self, name: &str, data_type: i32) -> Self {
+        Self { name: name.to_owned(), dims: self.dims.clone(), data_type, ..Self::default() }
+    }
+
+    /// The same tensor with its values, little-endian, in it.
+    #[must_use]
+    pub fn with_values(&self, values: &Bytes) -> Self {
+        Self { raw_data: values.clone(), ..self.described(&self.name, self.data_type) }
     }
 
     /// Whether it holds indices or sizes: 32 or 64-bit integers.

@@ -8,6 +8,7 @@ pub mod json;
 pub mod memcheck;
 pub mod predict;
 mod progress;
+pub mod quantize;
 pub mod resume;
 mod table;
 

@@ -58,6 +58,11 @@ pub fn memcheck_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item
     program
 }
 
+/// `dermai quantize` in the folder `at`.
+pub fn quantize_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
+    command_in("quantize", at, arguments)
+}
+
 fn command_in<A: AsRef<OsStr>>(name: &str, at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
     let mut command = process::Command::new(env!("CARGO_BIN_EXE_dermai"));
     command.current_dir(at).arg(name).args(arguments).env("TERM", "xterm-256color");

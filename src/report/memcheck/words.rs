@@ -200,7 +200,8 @@ pub fn severity(severity: Severity) -> &'static str {
 pub fn notes(checked: &Checked, as_of: Option<&str>) -> Vec<String> {
     let as_of = as_of.map(|date| format!(" as of {date}")).unwrap_or_default();
     let prices = format!("Prices are list prices in USD a month{as_of}; look them up before you decide.");
-    let forms = "Smaller forms of the model are not listed: this version has no `quantize`.".to_owned();
+    let forms =
+        "Smaller forms of the model are not listed yet: `dermai quantize` makes one, `--model` checks it.".to_owned();
     let has_price = checked.options.iter().any(|choice| choice.price.is_some());
     let has_forms = matches!(checked.subject, Subject::Model { .. });
     has_price.then_some(prices).into_iter().chain(has_forms.then_some(forms)).collect()

@@ -1,0 +1,111 @@
+//! The graphs of a bundle over one file of weights: for each task one for this class of CPU, and one for any.
+use super::Storage;
+use super::storage::store;
+use crate::explain::Reading;
+use crate::model::{Form, Level, Prepared, Runtime, Task, cpu_class, nchwc_block};
+use crate::onnx::{External, Graph, ModelFile, Patch, WeightsWriter, WrittenWeights, canonical};
+use crate::units::Progress;
+use anyhow::{Context, Result};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Name of the file of weights.
+pub const WEIGHTS: &str = "weights.bin";
+
+/// What was written.
+#[derive(Debug)]
+pub struct Forms {
+    /// Its graphs.
+    pub graphs: Vec<Form>,
+    /// Its weights.
+    pub weights: WrittenWeights,
+    /// What could not be had, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A graph before the runtime has optimised it.
+struct Draft {
+    task: Task,
+    /// The layer that it explains.
+    layer: Option<String>,
+    edit: Option<(Graph, Patch)>,
+    /// What its file says.
+    notes: Vec<(String, String)>,
+}
+
+/// Writes graphs and weights of `model` to `folder`.
+///
+/// # Errors
+/// When the runtime refuses the model, a weight cannot be read, or the folder cannot be written.
+pub fn write(model: &Prepared, storage: Storage, folder: &Path, progress: &mut dyn Progress) -> Result<Forms> {
+    let mut warnings = Vec::new();
+    let drafts = drafts(model, &mut warnings);
+    let levels = [(Level::Fast, cpu_class()), (Level::Portable, "any")];
+    progress.start("graphs", (drafts.len() * levels.len()) as u64);
+    // Beside the result: as large as the model, and a temporary folder may lie in memory.
+    let scratch = tempfile::tempdir_in(folder).with_context(|| format!("`{}` cannot be written", folder.display()))?;
+    let path = folder.join(WEIGHTS);
+    let file = File::create(&path).with_context(|| format!("`{}` cannot be written", path.display()))?;
+    let mut weights = WeightsWriter::new(BufWriter::new(file), WEIGHTS);
+    let runtime = Runtime::load()?;
+    let mut forms = Vec::new();
+    for draft in &drafts {
+        for (level, cpu) in levels {
+            let name = format!("{}.{cpu}.onnx", if draft.task == Task::Predict { "predict" } else { "explain" });
+            let optimised = scratch.path().join(&name);
+            model.optimise(draft.edit.as_ref().map(|(graph, patch)| (graph, patch)), level, &optimised)?;
+            form(&optimised, storage, draft, &folder.join(&name), &mut weights)?;
+            forms.push(Form {
+                file: name.into(),
+                task: draft.task,
+                layer: draft.layer.clone(),
+                cpu: cpu.to_owned(),
+                level: level.number(),
+                runtime: runtime.version().to_owned(),
+            });
+            progress.step();
+        }
+    }
+    progress.finish();
+    Ok(Forms { graphs: forms, weights: weights.finish()?, warnings })
+}
+
+fn drafts(model: &Prepared, warnings: &mut Vec<String>) -> Vec<Draft> {
+    let mut drafts = vec![Draft { task: Task::Predict, layer: None, edit: None, notes: Vec::new() }];
+    match explaining(model) {
+        Ok(draft) => drafts.push(draft),
+        Err(error) => warnings.push(format!("the bundle cannot explain itself: {error:#}")),
+    }
+    drafts
+}
+
+fn explaining(model: &Prepared) -> Result<Draft> {
+    let reading = Reading::of(model)?;
+    let layer = reading.layer(None)?.clone();
+    let (patch, (key, note)) = reading.lasting_patch(&layer)?;
+    Ok(Draft {
+        task: Task::Explain,
+        layer: Some(layer.name),
+        edit: Some((reading.graph, patch)),
+        notes: vec![(key.to_owned(), note)],
+    })
+}
+
+/// Writes an optimised graph to `to`, its weights to the bundle's.
+fn form(
+    optimised: &Path,
+    storage: Storage,
+    draft: &Draft,
+    to: &Path,
+    weights: &mut WeightsWriter<impl Write>,
+) -> Result<()> {
+    let file = ModelFile::open(optimised)?;
+    let skeleton = canonical(file.skeleton()?)?;
+    let graph = Graph::parse(skeleton.clone())?;
+    let mut external = External::beside(file.folder());
+    let patch = store(&graph, &mut external, storage, nchwc_block(), weights)?;
+    let patch = Patch { notes: draft.notes.clone(), ..patch };
+    let written = patch.write(&graph, skeleton)?;
+    fs::write(to, written).with_context(|| format!("`{}` cannot be written", to.display()))
+}
