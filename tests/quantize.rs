@@ -236,7 +236,7 @@ fn a_bundle_is_checked_under_a_budget() {
     let arguments = ["--budget", "512MB", "--image", "lesion.jpg", "--runs", "1", "-n", "10", "--json", "--model"];
     let report = memcheck_in(&fixture("images"), arguments).args([&small]).run().exits(0).json();
     assert_eq!(
-        report["subject"]["identity"]["form"].as_str().map(|form| form.starts_with("int8-weights explain.")),
+        report["subject"]["model"]["form"].as_str().map(|form| form.starts_with("int8-weights explain.")),
         Some(true),
         "{}",
         report["subject"]

@@ -1,26 +1,18 @@
 //! The whole check of a model: runs under the budget, one at the plan's CPU share, the floor, and what follows from them.
 use super::advice;
-use super::command::LISTEN;
 use super::floor;
 use super::peaks::{Peaks, allowance};
-use super::pipeline::{CLEANUP, REQUESTS, START, Work};
+use super::pipeline::{REQUESTS, Work};
 use super::rig::{Measured, Rig, machine_allows};
 use super::slope;
-use super::{Budget, Checked, Choice, CpuShare, Enforced, Subject, Timeline, Verdict, options};
+use super::times::{SLOW_REQUESTS, Times, at_share};
+use super::{Budget, Checked, Choice, CpuShare, Subject, Verdict, options};
 use crate::deploy::{Finding, Plan, WebService};
 use crate::memory;
 use crate::model::Identity;
 use crate::units::{Bytes, Progress};
 use anyhow::Result;
 use std::time::Duration;
-
-/// What a health check waits at most (DESIGN.md, section 6: Render's).
-pub const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
-/// Requests behind the first answer at the CPU share: a tenth of a processor makes each of them long.
-pub const SLOW_REQUESTS: usize = 1;
-
-/// Silence that is no hang at any share.
-const LONGEST_PATIENCE: Duration = Duration::from_mins(10);
 
 /// What is checked.
 #[derive(Clone, Debug)]
@@ -125,7 +117,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         _ => None,
     };
     progress.finish();
-    let enforced = enforced(rig, &budget, &passes, &long);
+    let enforced = rig.enforced(&budget, &passes, &long);
     let checked = Checked {
         subject: Subject::Model {
             identity: long.identity.clone().or_else(|| identity(&passes)),
@@ -144,7 +136,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         options: choices,
         findings: config.findings.iter().cloned().chain(no_floor).collect(),
         checklist: Vec::new(),
-        timeline: timeline(long),
+        timeline: long.timeline(),
         comparison: None,
     };
     Ok(checked.with_conclusions(config.service.as_ref()))
@@ -154,105 +146,11 @@ fn identity(passes: &[Measured]) -> Option<Identity> {
     passes.iter().find_map(|pass| pass.identity.clone())
 }
 
-/// How the runs were held to the budget.
-pub fn enforced(rig: &Rig, budget: &Budget, passes: &[Measured], long: &Measured) -> Enforced {
-    use super::Cache;
-    let all = || passes.iter().chain([long]);
-    Enforced {
-        mechanism: rig.ladder.mechanism(),
-        limit: budget.memory,
-        swap: long.run.swap_possible,
-        cache: if all().all(|m| m.cache == Cache::Cold) { Cache::Cold } else { Cache::Warm },
-        shared: all().map(|m| m.shared).max().unwrap_or_default(),
-        estimated: long.run.estimated,
-        passed_over: rig.ladder.passed_over.clone(),
-        runs: all().count(),
-    }
-}
-
-/// Memory over time in a run.
-pub fn timeline(measured: Measured) -> Timeline {
-    let stages = measured.run.stages.iter().map(|stage| (stage.name.clone(), stage.began)).collect();
-    Timeline { samples: measured.run.samples, stages }
-}
-
 /// Times at the plan's share of a processor: with the kernel's quota, or a whole processor's divided by it.
 fn cpu_share(rig: &mut Rig, config: &Config, share: f64, long: &Measured) -> Result<CpuShare> {
     let work = Work { requests: SLOW_REQUESTS, at_once: false, ..config.work.clone() };
     let limit = memory::Budget { memory: Some(config.budget.memory), cpus: Some(share) };
     at_share(rig, share, long, |rig| rig.run(&work, limit))
-}
-
-/// The same for any run: `again` makes it once more at the share, where the kernel can hold it to that.
-pub fn at_share(
-    rig: &mut Rig,
-    share: f64,
-    whole: &Measured,
-    again: impl FnOnce(&mut Rig) -> Result<Measured>,
-) -> Result<CpuShare> {
-    if !rig.ladder.limits_cpu() {
-        return Ok(Times::of(&whole.run).scaled(share));
-    }
-    // What tells something every minute on a whole processor does so in as many times as long on a part of one.
-    let usual = rig.patience;
-    rig.patience = usual.mul_f64(longer(share)).min(LONGEST_PATIENCE).max(usual);
-    let slow = again(rig);
-    rig.patience = usual;
-    let slow = slow?;
-    let stopped = Some(slow.run.outcome.clone()).filter(|outcome| !outcome.survived());
-    Ok(CpuShare { enforced: true, stopped, ..Times::of(&slow.run).at(share, 1.0) })
-}
-
-/// How many times as long something takes on a share of a processor.
-fn longer(share: f64) -> f64 {
-    (1.0 / share).max(1.0)
-}
-
-/// Times of a run.
-pub struct Times {
-    /// Until the process is there.
-    start: Duration,
-    /// Until the first answer; none when it did not come to that.
-    pub first_answer: Option<Duration>,
-    /// Of a later answer; none when there was none.
-    answer: Option<Duration>,
-}
-
-impl Times {
-    /// Of a run that survived its first pass, as far as it came otherwise.
-    pub fn of(run: &memory::Run) -> Self {
-        let end =
-            |name: &str| run.stages.iter().find(|stage| stage.name == name).map(|stage| stage.began + stage.elapsed);
-        let stage = |name: &str| run.stages.iter().find(|stage| stage.name == name);
-        let mut answers: Vec<Duration> =
-            run.stages.iter().flat_map(|stage| &stage.steps).map(|step| step.elapsed).collect();
-        // A server's first answer is that to the first request.
-        let served = stage(LISTEN).and(stage(REQUESTS)).zip(answers.first()).map(|(stage, first)| stage.began + *first);
-        answers.sort_unstable();
-        Self {
-            start: end(START).or_else(|| end(LISTEN)).unwrap_or_default(),
-            first_answer: stage(CLEANUP).map(|stage| stage.began).or(served),
-            answer: answers.get(answers.len() / 2).copied(),
-        }
-    }
-
-    /// What a whole processor took, on a share of one.
-    pub fn scaled(&self, share: f64) -> CpuShare {
-        self.at(share, longer(share))
-    }
-
-    /// These times, so many times as long.
-    fn at(&self, share: f64, factor: f64) -> CpuShare {
-        CpuShare {
-            share,
-            enforced: false,
-            start: self.start.mul_f64(factor),
-            first_answer: self.first_answer.map(|time| time.mul_f64(factor)),
-            answer: self.answer.map(|time| time.mul_f64(factor)),
-            stopped: None,
-            deadline: HEALTH_DEADLINE,
-        }
-    }
 }
 
 /// The options, estimated from what was measured, or measured each.

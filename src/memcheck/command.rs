@@ -1,9 +1,9 @@
 //! Any program under the budget, with its whole process tree: what a team runs today.
 use super::advice;
-use super::check::{SLOW_REQUESTS, Times, at_share, enforced, timeline};
-use super::drive::{Drive, drive};
+use super::drive::{Drive, LISTEN, drive};
 use super::peaks::{Peaks, allowance};
 use super::rig::{Measured, Rig, machine_allows};
+use super::times::{SLOW_REQUESTS, Times, at_share};
 use super::{Budget, Checked, Subject, Verdict, options, slope};
 use crate::deploy::{Finding, WebService};
 use crate::memory::{self, Event, Heard, Teller};
@@ -13,8 +13,6 @@ use std::process::Command;
 
 /// The stage from the start on, unless the program's output begins another one.
 pub const RUN: &str = "run";
-/// From the start until the endpoint answers.
-pub const LISTEN: &str = "start until it answers";
 
 /// What is run.
 #[derive(Clone)]
@@ -90,7 +88,7 @@ pub fn check(
     choices[0].first_answer =
         cpu.as_ref().filter(|cpu| cpu.enforced).map_or(choices[0].first_answer, |cpu| cpu.first_answer);
     choices.extend(plans.iter().map(|plan| options::on_plan(plan, &verdict, whole)));
-    let enforced = super::Enforced { shared: uncounted, ..enforced(rig, &config.budget, &[], &first) };
+    let enforced = super::Enforced { shared: uncounted, ..rig.enforced(&config.budget, &[], &first) };
     let checked = Checked {
         subject: Subject::Command { line: config.line.join(" ") },
         budget: config.budget.clone(),
@@ -104,7 +102,7 @@ pub fn check(
         options: choices,
         findings: config.findings.iter().cloned().chain(not_held).collect(),
         checklist: Vec::new(),
-        timeline: timeline(first),
+        timeline: first.timeline(),
         comparison: None,
     };
     Ok(checked.with_conclusions(config.service.as_ref()))

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::Duration;
 use ureq::http::Uri;
 
+/// The stage from the start until the endpoint answers.
+pub const LISTEN: &str = "start until it answers";
 /// Between two attempts to connect to a server that is starting.
 const AGAIN: Duration = Duration::from_millis(20);
 /// A request that takes longer is a failed one.

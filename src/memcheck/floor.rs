@@ -1,8 +1,8 @@
 //! The smallest limit that the pipeline survives, and how slow it is above it: file pages can be reclaimed, so it lies below the peak.
 use super::Floor;
-use super::check::Times;
 use super::pipeline::Work;
 use super::rig::Rig;
+use super::times::Times;
 use crate::memory::Budget;
 use crate::units::{Bytes, Progress};
 use anyhow::{Result, bail};

@@ -57,6 +57,7 @@ pub mod pipeline;
 pub mod protocol;
 mod rig;
 mod slope;
+mod times;
 mod verdict;
 
 pub use check::{Config, check};

@@ -1,7 +1,7 @@
 //! Where runs are measured: the ladder, a fresh copy of the program, and the files that have to leave the page cache before each run.
-use super::Cache;
 use super::pipeline::{START, Work};
 use super::protocol;
+use super::{Cache, Enforced, Timeline};
 use crate::memory::{self, Budget, Event, Heard, Ladder, Plan, Run, Teller, evict, granted, resident};
 use crate::model::Identity;
 use crate::units::Bytes;
@@ -181,6 +181,31 @@ impl Rig {
         let own: u64 = self.own.iter().map(left).sum();
         let shared = self.found.iter().map(left).sum();
         (if own == 0 { Cache::Cold } else { Cache::Warm }, Bytes(shared))
+    }
+}
+
+impl Rig {
+    /// How runs were held to the budget: those of the first pass, and the `long` one.
+    pub fn enforced(&self, budget: &super::Budget, passes: &[Measured], long: &Measured) -> Enforced {
+        let all = || passes.iter().chain([long]);
+        Enforced {
+            mechanism: self.ladder.mechanism(),
+            limit: budget.memory,
+            swap: long.run.swap_possible,
+            cache: if all().all(|m| m.cache == Cache::Cold) { Cache::Cold } else { Cache::Warm },
+            shared: all().map(|m| m.shared).max().unwrap_or_default(),
+            estimated: long.run.estimated,
+            passed_over: self.ladder.passed_over.clone(),
+            runs: all().count(),
+        }
+    }
+}
+
+impl Measured {
+    /// Memory over time.
+    pub fn timeline(self) -> Timeline {
+        let stages = self.run.stages.iter().map(|stage| (stage.name.clone(), stage.began)).collect();
+        Timeline { samples: self.run.samples, stages }
     }
 }
 

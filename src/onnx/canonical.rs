@@ -36,7 +36,7 @@ fn ordered(graph: &Bytes) -> Result<Vec<u8>> {
     let nodes: Vec<(Bytes, Node)> =
         of(GRAPH_NODE).map(|bytes| Ok((bytes.clone(), Node::decode(bytes)?))).collect::<Result<_>>()?;
     let mut out = Vec::new();
-    for at in walk(&nodes, of(GRAPH_OUTPUT).map(name_of).collect::<Result<Vec<_>>>()?) {
+    for at in walk(&nodes, &of(GRAPH_OUTPUT).map(name_of).collect::<Result<Vec<_>>>()?) {
         let (bytes, node) = &nodes[at];
         put(GRAPH_NODE, &renamed(bytes, node.output.first().map_or("", String::as_str))?, &mut out);
     }
@@ -52,7 +52,7 @@ fn name_of(output: Bytes) -> Result<String> {
 }
 
 /// Places of the nodes, producers before consumers: each output's in turn, inputs in their order. What no output needs comes last, by its name.
-fn walk(nodes: &[(Bytes, Node)], outputs: Vec<String>) -> Vec<usize> {
+fn walk(nodes: &[(Bytes, Node)], outputs: &[String]) -> Vec<usize> {
     let outputs_of = |(at, (_, node)): (usize, &(Bytes, Node))| {
         node.output.iter().filter(|name| !name.is_empty()).map(move |name| (name.clone(), at)).collect::<Vec<_>>()
     };

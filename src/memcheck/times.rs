@@ -1,0 +1,88 @@
+//! Times of a run, and what they are at a plan's share of a processor.
+use super::CpuShare;
+use super::drive::LISTEN;
+use super::pipeline::{CLEANUP, REQUESTS, START};
+use super::rig::{Measured, Rig};
+use crate::memory;
+use anyhow::Result;
+use std::time::Duration;
+
+/// What a health check waits at most (DESIGN.md, section 6: Render's).
+const HEALTH_DEADLINE: Duration = Duration::from_secs(5);
+/// Requests behind the first answer at the CPU share: a tenth of a processor makes each of them long.
+pub const SLOW_REQUESTS: usize = 1;
+/// Silence that is no hang at any share.
+const LONGEST_PATIENCE: Duration = Duration::from_mins(10);
+
+/// Times of a run at a share of a processor: `again` makes it once more, where the kernel can hold it to that; else those of the `whole` one,
+/// divided.
+pub fn at_share(
+    rig: &mut Rig,
+    share: f64,
+    whole: &Measured,
+    again: impl FnOnce(&mut Rig) -> Result<Measured>,
+) -> Result<CpuShare> {
+    if !rig.ladder.limits_cpu() {
+        return Ok(Times::of(&whole.run).scaled(share));
+    }
+    // What tells something every minute on a whole processor does so in as many times as long on a part of one.
+    let usual = rig.patience;
+    rig.patience = usual.mul_f64(longer(share)).min(LONGEST_PATIENCE).max(usual);
+    let slow = again(rig);
+    rig.patience = usual;
+    let slow = slow?;
+    let stopped = Some(slow.run.outcome.clone()).filter(|outcome| !outcome.survived());
+    Ok(CpuShare { enforced: true, stopped, ..Times::of(&slow.run).at(share, 1.0) })
+}
+
+/// How many times as long something takes on a share of a processor.
+fn longer(share: f64) -> f64 {
+    (1.0 / share).max(1.0)
+}
+
+/// Times of a run.
+pub struct Times {
+    /// Until the process is there.
+    start: Duration,
+    /// Until the first answer; none when it did not come to that.
+    pub first_answer: Option<Duration>,
+    /// Of a later answer; none when there was none.
+    answer: Option<Duration>,
+}
+
+impl Times {
+    /// Of a run that survived its first pass, as far as it came otherwise.
+    pub fn of(run: &memory::Run) -> Self {
+        let end =
+            |name: &str| run.stages.iter().find(|stage| stage.name == name).map(|stage| stage.began + stage.elapsed);
+        let stage = |name: &str| run.stages.iter().find(|stage| stage.name == name);
+        let mut answers: Vec<Duration> =
+            run.stages.iter().flat_map(|stage| &stage.steps).map(|step| step.elapsed).collect();
+        // A server's first answer is that to the first request.
+        let served = stage(LISTEN).and(stage(REQUESTS)).zip(answers.first()).map(|(stage, first)| stage.began + *first);
+        answers.sort_unstable();
+        Self {
+            start: end(START).or_else(|| end(LISTEN)).unwrap_or_default(),
+            first_answer: stage(CLEANUP).map(|stage| stage.began).or(served),
+            answer: answers.get(answers.len() / 2).copied(),
+        }
+    }
+
+    /// What a whole processor took, on a share of one.
+    pub fn scaled(&self, share: f64) -> CpuShare {
+        self.at(share, longer(share))
+    }
+
+    /// These times, so many times as long.
+    fn at(&self, share: f64, factor: f64) -> CpuShare {
+        CpuShare {
+            share,
+            enforced: false,
+            start: self.start.mul_f64(factor),
+            first_answer: self.first_answer.map(|time| time.mul_f64(factor)),
+            answer: self.answer.map(|time| time.mul_f64(factor)),
+            stopped: None,
+            deadline: HEALTH_DEADLINE,
+        }
+    }
+}
