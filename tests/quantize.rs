@@ -86,31 +86,32 @@ fn tolerance(mode: Mode) -> (f32, f32) {
     }
 }
 
+/// What is wrong with a bundle of `model`, which says `before`; `most` and `least` as [`tolerance`] has them. Nothing where all is well.
+fn complaint(model: &Path, before: &Said, photo: &Path, mode: Mode, (most, least): (f32, f32)) -> String {
+    let place = tempfile::tempdir().unwrap();
+    let output = place.path().join("small");
+    let config = Config { mode, output: output.clone() };
+    let made = match make(&Prepared::find(Some(model)).unwrap(), &config, &mut ()) {
+        Ok(made) => made,
+        Err(error) => return format!("{} {mode}: {error:#}\n", model.display()),
+    };
+    let after = say(&output, photo);
+    let apart = farthest(&before.probabilities, &after.probabilities);
+    let alike = before.map.as_ref().zip(after.map.as_ref()).map(|(a, b)| correlation(a, b));
+    if apart <= most && alike.is_some_and(|alike| alike >= least) && made.warnings.is_empty() {
+        return String::new();
+    }
+    let (model, warnings) = (model.display(), made.warnings);
+    format!("{model} {mode}: probabilities {apart:.1e} apart, maps {alike:?} alike, {warnings:?}\n")
+}
+
 #[test]
 fn trained_models_answer_and_explain_as_before() {
     let Some(shared) = shared() else { return };
     let photo = fixture("images/lesion.jpg");
     let complaints = on_all_cores(&folders(&shared.join("models")), |model| {
         let before = say(model, &photo);
-        let mut complaints = Vec::new();
-        for mode in MODES {
-            let place = tempfile::tempdir().unwrap();
-            let output = place.path().join("small");
-            let config = Config { mode, output: output.clone() };
-            let made = make(&Prepared::find(Some(model)).unwrap(), &config, &mut ()).unwrap();
-            let after = say(&output, &photo);
-            let (most, least) = tolerance(mode);
-            let apart = farthest(&before.probabilities, &after.probabilities);
-            let alike = before.map.as_ref().zip(after.map.as_ref()).map(|(a, b)| correlation(a, b));
-            if apart > most || alike.is_none_or(|alike| alike < least) || !made.warnings.is_empty() {
-                complaints.push(format!(
-                    "{} {mode}: probabilities {apart:.1e} apart, maps {alike:?} alike, {:?}\n",
-                    model.display(),
-                    made.warnings
-                ));
-            }
-        }
-        complaints.concat()
+        MODES.map(|mode| complaint(model, &before, &photo, mode, tolerance(mode))).concat()
     });
     assert_eq!(complaints.concat(), "");
 }
@@ -121,29 +122,7 @@ fn reference_networks_lose_nothing_by_being_prepared() {
     let Some(shared) = shared() else { return };
     let photo = fixture("images/lesion.jpg");
     let complaints = on_all_cores(&folders(&shared.join("reference")), |model| {
-        let before = say(model, &photo);
-        let place = tempfile::tempdir().unwrap();
-        let output = place.path().join("small");
-        let made = make(
-            &Prepared::find(Some(model)).unwrap(),
-            &Config { mode: Mode::Prepare, output: output.clone() },
-            &mut (),
-        );
-        let made = match made {
-            Ok(made) => made,
-            Err(error) => return format!("{}: {error:#}\n", model.display()),
-        };
-        let after = say(&output, &photo);
-        let apart = farthest(&before.probabilities, &after.probabilities);
-        let alike = before.map.as_ref().zip(after.map.as_ref()).map(|(a, b)| correlation(a, b));
-        if apart > 1e-4 || alike.is_none_or(|alike| alike < 0.999) || !made.warnings.is_empty() {
-            return format!(
-                "{}: probabilities {apart:.1e} apart, maps {alike:?} alike, {:?}\n",
-                model.display(),
-                made.warnings
-            );
-        }
-        String::new()
+        complaint(model, &say(model, &photo), &photo, Mode::Prepare, (1e-4, 0.999))
     });
     assert_eq!(complaints.concat(), "");
 }
