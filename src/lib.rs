@@ -20,7 +20,7 @@
 //! * [`explain`]: pictures to class activation maps. **Invariant:** an operator without a backward rule is an error, never a wrong map.
 //! * [`quantize`]: smaller forms of a model, as a bundle. **Invariant:** nothing stands at the output path until all of it is written; the same input gives the same bytes.
 //! * [`memcheck`]: the pipeline under a budget, stage by stage, and the verdict. **Invariant:** a prediction counts from a cold cache, and an estimate says that it is one.
-//! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars, plots and CSV.
+//! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars and plots, and what writes CSV.
 //! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
 pub mod cli;
 pub mod deploy;

@@ -78,6 +78,8 @@ pub struct Run {
     pub card: Card,
     /// Below this probability an answer counts as uncertain.
     pub threshold: Option<f64>,
+    /// What was found only when the model was started, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// What of an answer is shown, and when it counts as uncertain.
@@ -177,12 +179,13 @@ impl Summary {
     pub fn of(prepared: &Prepared, options: &Options) -> Self {
         let card = prepared.card.clone();
         let threshold = options.threshold.or(card.threshold);
-        Self { run: Run { identity: None, card, threshold }, answered: 0, failed: 0 }
+        Self { run: Run { identity: None, card, threshold, warnings: Vec::new() }, answered: 0, failed: 0 }
     }
 
-    /// Notes who answers, once it is known; waits for the model's hash.
+    /// Notes who answers, once it is known, and what is to be said of it; waits for the model's hash.
     pub fn identify(&mut self, model: &mut Model) -> Result<()> {
         if self.run.identity.is_none() {
+            self.run.warnings = model.warnings().to_vec();
             self.run.identity = Some(model.identity()?.clone());
         }
         Ok(())

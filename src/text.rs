@@ -16,6 +16,22 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
+/// Text on one line that XML can hold: no control characters, and none of the two that are no characters at all.
+pub fn xml_line(text: &str) -> String {
+    one_line(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+/// At most `most` characters of a name; what is left out of its middle shows as `…`: a layer's beginning and end tell it from its neighbours.
+pub fn shortened(name: &str, most: usize) -> String {
+    let count = name.chars().count();
+    if count <= most {
+        return name.to_owned();
+    }
+    let kept = most.saturating_sub(1);
+    let end = kept.div_ceil(2);
+    name.chars().take(kept - end).chain(['…']).chain(name.chars().skip(count - end)).collect()
+}
+
 /// Bytes as lower-case hexadecimal digits, as hashes are written.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
@@ -32,6 +48,21 @@ fn is_wild(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_long_name_keeps_both_ends() {
+        for (name, most, short) in [
+            ("conv", 4, "conv"),
+            ("/stage/conv", 8, "/st…conv"),
+            ("/stage/conv", 7, "/st…onv"),
+            ("môđun/lớp", 6, "mô…lớp"),
+            ("conv", 2, "…v"),
+            ("conv", 1, "…"),
+            ("conv", 0, "…"),
+        ] {
+            assert_eq!(super::shortened(name, most), short, "{name} {most}");
+        }
+    }
+
     #[test]
     fn control_characters_and_direction_marks_are_spelled_out() {
         assert_eq!(super::one_line("a\nb\u{1b}[31m\u{9b}\t"), "a\\nb\\u{1b}[31m\\u{9b}\\t");

@@ -10,7 +10,7 @@ mod difference;
 mod formulas;
 mod kinks;
 mod quantized;
-mod sketch;
+pub mod sketch;
 mod unsupported;
 
 use crate::support::rng::Rng;

@@ -2,7 +2,8 @@
 use crate::support::checked::{HOSTILE, fitting, hostile, killed, leaking};
 use dermai::memcheck::Earlier;
 use dermai::memcheck::{Checked, Floor, Requests, StagePeak};
-use dermai::report::memcheck::{Picture, read_earlier, write_json, write_junit, write_plot};
+use dermai::report::Picture;
+use dermai::report::memcheck::{read_earlier, write_json, write_junit, write_plot};
 use dermai::units::{Bytes, Size};
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};

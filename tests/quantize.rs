@@ -1,4 +1,6 @@
 //! `dermai quantize`: bundles answer and explain as the model that they were made from, and take its place in one step.
+mod storage;
+
 use crate::support::models::{CARD, model};
 use crate::support::program::{Program, fixture, gradcam_in, memcheck_in, predict_in, quantize_in};
 use crate::support::shared::{folders, on_all_cores, shared};
@@ -13,6 +15,13 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+mod elsewhere;
+mod evaluate;
+mod int8;
+mod readers;
+mod record;
+mod replace;
 
 const MODES: [Mode; 3] = [Mode::Prepare, Mode::Fp16, Mode::Int8Weights];
 
@@ -83,6 +92,7 @@ fn tolerance(mode: Mode) -> (f32, f32) {
         Mode::Fp16 => (5e-3, 0.999),
         // One network is unsure about this picture, and moves by 0.11.
         Mode::Int8Weights => (0.15, 0.98),
+        Mode::Int8 => unreachable!("it is not among `MODES`"),
     }
 }
 
@@ -90,7 +100,7 @@ fn tolerance(mode: Mode) -> (f32, f32) {
 fn complaint(model: &Path, before: &Said, photo: &Path, mode: Mode, (most, least): (f32, f32)) -> String {
     let place = tempfile::tempdir().unwrap();
     let output = place.path().join("small");
-    let config = Config { mode, output: output.clone() };
+    let config = Config::plain(mode, output.clone());
     let made = match make(&Prepared::find(Some(model)).unwrap(), &config, &mut ()) {
         Ok(made) => made,
         Err(error) => return format!("{} {mode}: {error:#}\n", model.display()),

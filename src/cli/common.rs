@@ -140,10 +140,17 @@ fn locale_is(language: &str) -> bool {
 /// The model that was named, with its warnings said.
 pub fn find_model(named: Option<&Path>, quiet: bool) -> Result<Prepared> {
     let prepared = Prepared::find(named)?;
-    if !quiet {
-        prepared.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    }
+    warn(&prepared.warnings, quiet);
     Ok(prepared)
+}
+
+/// Says warnings, unless nobody wants to hear them.
+pub fn warn(warnings: &[String], quiet: bool) {
+    if !quiet {
+        for warning in warnings {
+            say(&format!("warning: {warning}"));
+        }
+    }
 }
 
 /// Keeps the results and lists what failed.

@@ -1,19 +1,20 @@
 //! `dermai gradcam`: images to class activation maps.
 use super::ExitStatus;
-use super::common::{Common, end};
+use super::common::{Common, end, warn};
 use super::output::Target;
 use super::say;
 use crate::explain::cam::Method;
 use crate::explain::overlay::{Colormap, Style};
 use crate::explain::smooth::Smooth;
 use crate::explain::{Classes, Options, Score, Watch, check, layers_of, run as explain};
+use crate::model::Prepared;
 use crate::predict::Options as PredictOptions;
 use crate::report::Terminal;
 use crate::report::check::write as write_check;
 use crate::report::gradcam::{View, write_layers};
 use crate::units::Progress;
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
+use clap::{ValueEnum, ValueHint};
 use std::io::stdout;
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ Examples:
   dermai gradcam --list-layers --model models/mine
   dermai gradcam photo.jpg -o heat.png --layer /layer3/Relu_output_0
   dermai gradcam photo.jpg --check                           # how far the map can be believed
+  dermai gradcam photo.jpg -o heat.png --model small/ --source model.onnx --layer /layer3/Relu_output_0
 
 A map shows what the network looked at, not what is there. This is not a diagnosis tool.";
 
@@ -58,6 +60,9 @@ pub struct Args {
     /// The layer that is explained, by the name of a tensor or node; the last feature map if left out.
     #[arg(long, value_name = "NAME", help_heading = "Map")]
     layer: Option<String>,
+    /// The .onnx that the bundle of `--model` was made from: its graph answers and explains, so that other layers, methods and `--check` can be had.
+    #[arg(long, value_name = "ONNX", value_hint = ValueHint::FilePath, help_heading = "Map")]
+    source: Option<PathBuf>,
     /// List the layers that can be explained, and stop.
     #[arg(long, help_heading = "Map")]
     list_layers: bool,
@@ -125,14 +130,14 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let is_json = json.is_some();
     let json = args.common.result_file("json", json.flatten())?;
     if args.list_layers {
-        write_layers(&mut stdout().lock(), &layers_of(&args.common.prepared(quiet)?)?)?;
+        write_layers(&mut stdout().lock(), &layers_of(&args.prepared(quiet)?)?)?;
         return Ok(ExitStatus::Done);
     }
     let sources = args.common.sources("gradcam")?;
     args.check_files(is_json)?;
     let style = args.style();
     style.check()?;
-    let prepared = args.common.prepared(quiet)?;
+    let prepared = args.prepared(quiet)?;
     let means = args.common.means();
     let classes = match &args.class {
         Some(name) => Classes::named(&prepared.card, name)?,
@@ -175,6 +180,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let mut writer = Writer::new(view, places, setting)?;
     let summary = explain(prepared, &sources, &options, &mut writer, &mut watch)?;
     let (failures, notes) = writer.finish(&summary.run)?;
+    warn(&summary.run.warnings, quiet);
     for note in notes {
         say(&note);
     }
@@ -185,6 +191,15 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
 const PREDICTIONS: usize = 5;
 
 impl Args {
+    /// The model that explains.
+    fn prepared(&self, quiet: bool) -> Result<Prepared> {
+        match &self.source {
+            // What is to be said of the bundle's graphs does not concern its source.
+            Some(source) => self.common.prepared(true)?.source(source),
+            None => self.common.prepared(quiet),
+        }
+    }
+
     /// Something has to come of the work.
     fn check_files(&self, json: bool) -> Result<()> {
         let any = self.output.is_some() || self.npy.is_some() || self.png16.is_some() || json || self.check;

@@ -1,4 +1,5 @@
 //! The command line: one file a subcommand, each `Args` and `run`. Here arguments become configuration; the library never sees clap.
+mod claims;
 mod common;
 mod gradcam;
 mod memcheck;

@@ -1,6 +1,6 @@
 //! `dermai predict`: images to ranked classes.
 use super::ExitStatus;
-use super::common::{Common, end};
+use super::common::{Common, end, warn};
 use super::output::Target;
 use crate::input::Source;
 use crate::model::Prepared;
@@ -113,6 +113,7 @@ pub fn run(mut args: Args, quiet: bool) -> Result<ExitStatus> {
     let progress: &mut dyn Progress = if quiet || rows || sources.len() < 2 { &mut silent } else { &mut terminal };
     let summary = classify(prepared, &sources, &options, &mut view, progress)?;
     let failures = view.finish(&summary.run)?;
+    warn(&summary.run.warnings, quiet);
     end(target, &failures, summary.answered)
 }
 
@@ -121,7 +122,8 @@ fn resume(file: Option<&Path>, prepared: &Prepared, target: &mut Target) -> Resu
     let Some(file) = file else { bail!("`--resume` needs the file to go on with: `--jsonl FILE --resume`") };
     let earlier = Earlier::read(file, target)?;
     if !earlier.done.is_empty() {
-        let (model, card) = prepared.hashes()?;
+        let settled = prepared.clone().settled()?;
+        let (model, card) = settled.hashes()?;
         earlier.check(&model, card).with_context(|| format!("`{}`", file.display()))?;
     }
     Ok(earlier)

@@ -18,6 +18,8 @@ const CHOSEN: &str = "dermai.explain/chosen";
 const MAP: &str = "dermai.explain/map";
 /// Under this key the file of a bundle's graph says which layer it explains.
 const NOTE: &str = "dermai.explain";
+/// What helps where a bundle's graph does not do.
+const BY_SOURCE: &str = "`dermai gradcam --source MODEL.onnx` explains by the model that it was made from";
 /// The best class.
 const BEST: i64 = -1;
 
@@ -50,10 +52,7 @@ pub struct Reading {
 impl Reading {
     /// Reads the graph of a prepared model.
     pub fn of(prepared: &Prepared) -> Result<Self> {
-        ensure!(
-            !prepared.is_form(),
-            "a bundle's graph explains one layer by Grad-CAM and nothing else; name the model that it was made from as `--model`"
-        );
+        ensure!(!prepared.is_form(), "a bundle's graph explains one layer by Grad-CAM and nothing else; {BY_SOURCE}");
         let graph = prepared.graph()?;
         let (input, output) = prepared.ports()?;
         let card = &prepared.card;
@@ -200,11 +199,8 @@ impl Explainer {
         let layer = form_layer(&prepared)?;
         let other = wanted.layer.as_ref().filter(|name| **name != layer.name);
         if other.is_some() || wanted.whole || wanted.score != Score::Logit {
-            let what = other.map_or_else(|| "its logit's Grad-CAM".to_owned(), |name| format!("not `{name}`"));
-            bail!(
-                "the bundle explains layer `{}` and {what} only, as its graph was written; name the model that it was made from as `--model`",
-                layer.name
-            );
+            let what = other.map_or_else(|| "nothing else".to_owned(), |name| format!("not `{name}`"));
+            bail!("the bundle explains layer `{}` by Grad-CAM of the logit, and {what}; {BY_SOURCE}", layer.name);
         }
         let model = prepared.start(options)?;
         let outputs = vec![CHOSEN.to_owned(), MAP.to_owned()];

@@ -47,7 +47,7 @@ impl Source {
                 let facts = file.metadata().context("cannot be examined")?;
                 check_kind(&facts)?;
                 limits.check_file(Bytes(facts.len()))?;
-                Ok(Stream::File(FileReader { file: Arc::new(file), at: 0 }))
+                Ok(Stream::File(FileReader::new(Arc::new(file))))
             }
             Self::Stdin => {
                 let mut bytes = Vec::new();
@@ -99,7 +99,7 @@ impl Stream {
     #[must_use]
     pub fn again(&mut self) -> Self {
         match self {
-            Self::File(reader) => Self::File(FileReader { file: Arc::clone(&reader.file), at: 0 }),
+            Self::File(reader) => Self::File(FileReader::new(Arc::clone(&reader.file))),
             Self::Shared(bytes) => Self::Shared(Cursor::new(bytes.get_ref().clone())),
             Self::Memory(bytes) => {
                 let shared = SharedBytes(Arc::new(std::mem::take(bytes.get_mut())));
@@ -117,6 +117,13 @@ impl Stream {
 pub struct FileReader {
     file: Arc<File>,
     at: u64,
+}
+
+impl FileReader {
+    /// A reader at the file's start.
+    pub fn new(file: Arc<File>) -> Self {
+        Self { file, at: 0 }
+    }
 }
 
 /// Bytes that are held once for several readers.

@@ -9,6 +9,9 @@ mod host;
 mod ladder;
 mod malloc;
 mod membership;
+mod places;
+#[cfg(target_os = "linux")]
+mod pool;
 mod process;
 mod sandbox;
 mod scope;
@@ -20,6 +23,8 @@ pub use group::{Budget, Charged};
 pub use host::available;
 pub use ladder::{Ladder, Mechanism};
 pub use malloc::{Phase, tune_malloc};
+#[cfg(target_os = "linux")]
+pub use pool::Pool;
 pub use process::mapped_files;
 pub use sandbox::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step, Teller, run};
 pub use sweep::{abandoned, unused_name};

@@ -179,6 +179,9 @@ pub struct Form {
     pub level: u8,
     /// Version of ONNX Runtime that it was made with.
     pub runtime: String,
+    /// SHA-256 of its file in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// A card as it lies on disk.

@@ -1,53 +1,50 @@
 //! Hashes of a model's files, and whether they are the ones that its card names.
-use super::card::Card;
-use crate::input::sha256_of;
+use crate::input::{FileReader, sha256_of};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A file's hash by the card.
+/// An open file, and its hash by the card.
+#[derive(Clone, Debug)]
 pub struct Claim {
-    field: &'static str,
-    path: PathBuf,
-    sha256: String,
+    /// Where the card says it.
+    pub field: &'static str,
+    /// Where the file lies.
+    pub path: PathBuf,
+    /// The file: what is hashed is what was found, whatever stands at its path by then.
+    pub file: Arc<File>,
+    /// SHA-256 in hexadecimal; none: the card does not say.
+    pub sha256: Option<String>,
 }
 
 impl Claim {
-    /// What `card` says about the files of the model in `graph`, if anything.
-    pub fn of(card: &Card, graph: &Path) -> Option<Self> {
-        let (field, path, sha256) = match (&card.bundle, &card.model) {
-            // A bundle's graphs are small and many; what can go wrong is the weights.
-            (Some(bundle), _) => {
-                ("bundle.weights.sha256", graph.with_file_name(&bundle.weights.file), &bundle.weights.sha256)
-            }
-            (None, Some(model)) => ("model.sha256", graph.to_owned(), &model.sha256),
-            (None, None) => return None,
-        };
-        Some(Self { field, path, sha256: sha256.clone()? })
+    /// Reads the whole file, unless the card says no hash.
+    ///
+    /// # Errors
+    /// When its hash is another: it was changed, or the card belongs to another model.
+    pub fn verify(&self) -> Result<()> {
+        if self.sha256.is_none() {
+            return Ok(());
+        }
+        self.check(&hash_of(&self.file, &self.path)?)
     }
-}
 
-/// The hash of `graph`.
-///
-/// # Errors
-/// When `claim` is not what its file has: the model was changed, or the card belongs to another one.
-pub fn verified(graph: &Path, claim: Option<&Claim>) -> Result<String> {
-    let sha256 = hash_of(graph)?;
-    if let Some(claim) = claim {
-        let found = if claim.path == graph { sha256.clone() } else { hash_of(&claim.path)? };
-        if !claim.sha256.eq_ignore_ascii_case(&found) {
+    /// The same where the file's hash is known.
+    pub fn check(&self, found: &str) -> Result<()> {
+        if let Some(sha256) = self.sha256.as_ref().filter(|sha256| !sha256.eq_ignore_ascii_case(found)) {
             bail!(
-                "`{}`: the card says `{}`, `{}` has `{found}`; the model was changed or the card belongs to another one",
-                claim.field,
-                claim.sha256,
-                claim.path.display()
+                "`{}`: the card says `{sha256}`, `{}` has `{found}`; the model was changed or the card belongs to another one",
+                self.field,
+                self.path.display()
             );
         }
+        Ok(())
     }
-    Ok(sha256)
 }
 
-fn hash_of(path: &Path) -> Result<String> {
-    let read = || sha256_of(&mut File::open(path)?);
-    read().with_context(|| format!("`{}`: the model cannot be read", path.display()))
+/// The hash of an open file, which lies at `path`.
+pub fn hash_of(file: &Arc<File>, path: &Path) -> Result<String> {
+    let hash = sha256_of(&mut FileReader::new(Arc::clone(file)));
+    hash.with_context(|| format!("`{}`: the model cannot be read", path.display()))
 }

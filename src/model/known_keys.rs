@@ -15,7 +15,7 @@ const KNOWN: [(&str, &[&str]); 11] = [
     ("about", &["source", "licence", "data", "accuracy", "notice"]),
     ("bundle", &["mode", "source_sha256", "calibration_sha256", "weights", "forms"]),
     ("bundle.weights", &["file", "bytes", "sha256"]),
-    ("bundle.forms[]", &["file", "task", "layer", "cpu", "level", "runtime"]),
+    ("bundle.forms[]", &["file", "task", "layer", "cpu", "level", "runtime", "sha256"]),
 ];
 
 /// Fails at the first key that no card has.

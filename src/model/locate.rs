@@ -1,13 +1,12 @@
-//! From what the user named to files: an .onnx, a folder, or a name below a `models` folder; and which form of a bundle fits this machine.
-use super::card::{Card, Form};
-use super::{Chosen, Task, cpu_class, runtime};
+//! From what the user named to files: an .onnx, a folder, or a name below a `models` folder.
+use super::runtime;
 use anyhow::{Context, Result, ensure};
 use std::path::{Component, Path, PathBuf};
 
 /// Name of a card beside its model.
 const CARD: &str = "model.yaml";
 /// Name of a model in a folder without a card.
-const MODEL: &str = "model.onnx";
+pub const MODEL: &str = "model.onnx";
 
 /// What lies where the user pointed.
 pub struct Found {
@@ -36,6 +35,13 @@ pub fn locate(wanted: Option<&Path>) -> Result<Found> {
         let card = Some(card_beside(wanted)).filter(|card| card.is_file());
         return Ok(Found { folder, card, onnx: Some(wanted.to_owned()) });
     }
+    let aside = aside(wanted);
+    ensure!(
+        in_folder(&aside).card.is_none(),
+        "`{}` was being replaced when `dermai quantize` ended: it lies at `{}` until `dermai quantize` to the same place puts it back",
+        wanted.display(),
+        aside.display()
+    );
     let is_name = matches!(wanted.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
     ensure!(is_name, "`{}` does not exist", wanted.display());
     named(wanted).with_context(|| {
@@ -46,6 +52,12 @@ pub fn locate(wanted: Option<&Path>) -> Result<Found> {
             wanted.display()
         )
     })
+}
+
+/// Where a bundle waits for the moment in which another one takes its place, on systems that cannot exchange two folders in one step.
+pub fn aside(bundle: &Path) -> PathBuf {
+    let name = bundle.file_name().unwrap_or_default().display();
+    bundle.with_file_name(format!(".{name}.dermai-old"))
 }
 
 /// The card of an .onnx: `model.yaml` for `model.onnx`, otherwise the same name with `.yaml`.
@@ -80,38 +92,4 @@ fn known() -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// The graph that a card's folder offers for a task on this machine.
-pub fn choose(card: &Card, folder: &Path, task: Task, warnings: &mut Vec<String>) -> Result<(PathBuf, Chosen)> {
-    let Some(bundle) = &card.bundle else {
-        let file = card.model.as_ref().map_or(Path::new(MODEL), |model| &model.file);
-        return Ok((folder.join(file), Chosen { name: "raw".into(), runtime: None }));
-    };
-    let weights = folder.join(&bundle.weights.file);
-    let length = std::fs::metadata(&weights)
-        .with_context(|| format!("`{}`: the bundle's weights cannot be opened", weights.display()))?
-        .len();
-    ensure!(
-        length == bundle.weights.bytes,
-        "`bundle.weights.bytes`: the card says {}, `{}` has {length}",
-        bundle.weights.bytes,
-        weights.display()
-    );
-    let fits = |form: &&Form| form.task == task && form.cpu == cpu_class();
-    let portable = |form: &&Form| form.task == task && form.cpu == "any";
-    let form = bundle.forms.iter().find(fits).or_else(|| {
-        let form = bundle.forms.iter().find(portable)?;
-        warnings.push(format!(
-            "the bundle has no form for this CPU (`{}`): its portable form is used, which is slower",
-            cpu_class()
-        ));
-        Some(form)
-    });
-    let what = if task == Task::Predict { "predict" } else { "explain" };
-    let form =
-        form.with_context(|| format!("`bundle.forms`: none for the task `{what}` on `{}` or `any`", cpu_class()))?;
-    let name =
-        form.file.file_stem().map_or_else(|| bundle.mode.clone(), |stem| format!("{} {}", bundle.mode, stem.display()));
-    Ok((folder.join(&form.file), Chosen { name, runtime: Some(form.runtime.clone()) }))
 }

@@ -1,9 +1,14 @@
 //! A classifier ready to be asked: its card, its graph's facts, and the runtime that computes it.
 //!
-//! Invariant: ONNX Runtime (`ort`) is named in this module only, and it is loaded by [`Prepared::start`] and never before.
+//! Invariant: ONNX Runtime (`ort`) is named in this module only, and it is loaded by [`Prepared::start`] and never before, unless something
+//! has to be known of it: which form of a bundle will run ([`Prepared::settled`]), or an optimised graph ([`Prepared::optimise`]).
+#[cfg(target_os = "linux")]
+mod allocator;
 mod assume;
+mod bundle;
 mod card;
 mod check;
+mod choose;
 mod hash;
 mod known_keys;
 mod locate;
@@ -13,18 +18,20 @@ mod runtime;
 mod session;
 
 pub use card::{About, Bundle, Card, FileRef, Form, Label, Output, OutputKind, Weights};
+pub use locate::aside;
 pub use optimise::{Level, optimise};
 pub use runtime::{Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime, nchwc_block};
 pub use session::{Feed, Session, SessionOptions, Source};
 
-use crate::onnx::{Graph, ModelFile, Patch};
+use crate::onnx::{Graph, ModelFile, Patch, stands_at};
 use crate::yaml;
-use anyhow::{Context, Result, bail};
-use hash::{Claim, verified};
+use anyhow::{Context, Result, bail, ensure};
+use hash::{Claim, hash_of};
 use ndarray::{Array4, ArrayD};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 /// A model whose card and graph have been read and agree; the runtime is not loaded yet.
@@ -41,6 +48,8 @@ pub struct Prepared {
     file: ModelFile,
     card_sha256: Option<String>,
     form: Chosen,
+    /// What the card says of the file that holds the weights.
+    claim: Option<Claim>,
     output: String,
 }
 
@@ -48,8 +57,17 @@ pub struct Prepared {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chosen {
     name: String,
-    /// The version of the runtime that optimised the graph when it was written, so that it must not be done again; none: it is as exported.
-    runtime: Option<String>,
+    /// The bundle's form, whose graph was optimised when it was written, so that it must not be done again; none: it is as exported.
+    made: Option<Form>,
+    /// Why it is not the form that was made for this machine.
+    warning: Option<String>,
+}
+
+impl Chosen {
+    /// The graph as it was exported.
+    fn raw() -> Self {
+        Self { name: "raw".into(), made: None, warning: None }
+    }
 }
 
 /// What a graph is for: a form of a bundle is made for one of them.
@@ -89,6 +107,7 @@ pub struct Model {
     output: String,
     hash: Option<JoinHandle<Result<String>>>,
     identity: Identity,
+    warnings: Vec<String>,
 }
 
 impl Prepared {
@@ -98,17 +117,35 @@ impl Prepared {
     /// When nothing is found, the card is broken, or card and graph disagree: the field and both values are named.
     pub fn find(wanted: Option<&Path>) -> Result<Self> {
         let found = locate::locate(wanted)?;
+        let folder = File::open(&found.folder).ok().map(|open| (open, found.folder.clone()));
+        let prepared = Self::read(wanted, found);
+        match folder {
+            // A bundle was replaced meanwhile: what was read may be half of each.
+            Some((open, path)) if !stands_at(&open, &path) => Self::read(wanted, locate::locate(wanted)?),
+            _ => prepared,
+        }
+    }
+
+    fn read(wanted: Option<&Path>, found: locate::Found) -> Result<Self> {
         let mut warnings = Vec::new();
         let written = found.card.as_deref().map(card::read).transpose()?;
-        let (path, form) = match (&written, found.onnx) {
-            (_, Some(onnx)) => (onnx, Chosen { name: "raw".into(), runtime: None }),
-            (Some(written), None) => locate::choose(&written.card, &found.folder, Task::Predict, &mut warnings)?,
+        let raw = |onnx: &Path| anyhow::Ok((ModelFile::open(onnx)?, Chosen::raw(), None));
+        let (file, form, weights) = match (&found.onnx, written.as_ref().map(|written| &written.card)) {
+            (Some(onnx), _) => raw(onnx)?,
+            (None, Some(Card { bundle: Some(bundle), .. })) => {
+                let (file, form, weights) = bundle::open(bundle, &found.folder)?;
+                (file, form, Some(weights))
+            }
+            (None, Some(card)) => {
+                let file = card.model.as_ref().map_or(Path::new(locate::MODEL), |model| &model.file);
+                raw(&found.folder.join(file))?
+            }
             (None, None) => bail!(
                 "`{}` holds neither a `model.yaml` nor a `model.onnx`; a model of another name is given as a file",
                 found.folder.display()
             ),
         };
-        let file = ModelFile::open(&path)?;
+        warnings.extend(form.warning.clone());
         let (card, card_sha256) = match written {
             Some(written) => (written.card, Some(written.sha256)),
             None => (assume::card(&file, &mut warnings)?, None),
@@ -117,25 +154,30 @@ impl Prepared {
             Some(path) => format!("`{}` does not fit its model", path.display()),
             None => format!("`{}` cannot be used as an image classifier", file.path().display()),
         })?;
+        let whole = |sha256: &String| Claim {
+            field: "model.sha256",
+            path: file.path().to_owned(),
+            file: Arc::clone(file.file()),
+            sha256: Some(sha256.clone()),
+        };
+        let claim = weights.or_else(|| card.model.as_ref()?.sha256.as_ref().map(whole));
         let place = wanted.filter(|wanted| wanted.is_file()).unwrap_or(&found.folder);
         let place = std::path::absolute(place).with_context(|| format!("`{}`", place.display()))?;
         let folder = found.folder;
-        Ok(Self { card, warnings, place, folder, card_path: found.card, file, card_sha256, form, output })
+        Ok(Self { card, warnings, place, folder, card_path: found.card, file, card_sha256, form, claim, output })
     }
 
-    /// Whether it is a form of a bundle, whose graph cannot be edited any more.
-    pub fn is_form(&self) -> bool {
-        self.form.runtime.is_some()
-    }
-
-    /// The same model by the bundle's form that explains.
-    ///
-    /// # Errors
-    /// When the bundle has none.
-    pub fn explaining(mut self) -> Result<Self> {
-        let (path, form) = locate::choose(&self.card, &self.folder, Task::Explain, &mut Vec::new())?;
-        (self.file, self.form) = (ModelFile::open(&path)?, form);
+    /// The same card over another graph, which takes and gives the same under the same names.
+    pub fn over(mut self, graph: &Path) -> Result<Self> {
+        self.file = ModelFile::open(graph)?;
+        // The card's hash is of the file that it names.
+        self.claim = None;
         Ok(self)
+    }
+
+    /// The folder that its graph lies in, and what is beside it.
+    pub fn graph_folder(&self) -> &Path {
+        self.file.folder()
     }
 
     /// What the graph's file says under `key` in its `metadata_props`.
@@ -145,12 +187,16 @@ impl Prepared {
 
     /// Has the runtime rewrite the graph, or an edit of it, and write it to `to`: see [`optimise`].
     pub fn optimise(&self, edit: Option<(&Graph, &Patch)>, level: Level, to: &Path) -> Result<()> {
-        let skeleton = self.file.skeleton()?;
         let model = match edit {
-            Some((graph, patch)) => patch.write(graph, skeleton)?,
-            None => skeleton,
+            Some((graph, patch)) => self.edited(graph, patch)?,
+            None => self.file.skeleton()?,
         };
         optimise(&Runtime::load()?, Source { model: &model, file: &self.file, optimised: false }, level, to)
+    }
+
+    /// The graph with an edit, as a serialised model whose weights stay where they lie: beside it in [`Prepared::graph_folder`].
+    pub fn edited(&self, graph: &Graph, patch: &Patch) -> Result<Vec<u8>> {
+        patch.write(graph, self.file.skeleton()?)
     }
 
     /// The card's text as it was written, or as it was assumed.
@@ -195,40 +241,75 @@ impl Prepared {
 
     /// Hashes of the model's file and of its card, as [`Identity`] will have them. Reads the whole file.
     pub fn hashes(&self) -> Result<(String, Option<&str>)> {
-        Ok((verified(self.file.path(), None)?, self.card_sha256.as_deref()))
+        Ok((hash_of(self.file.file(), self.file.path())?, self.card_sha256.as_deref()))
     }
 
-    /// Loads the runtime and creates the session; the model's hash is computed meanwhile on a thread of its own.
+    /// Loads the runtime and creates the session; the model's hash is computed meanwhile on a thread of its own. A model that was replaced since
+    /// it was found is read once more.
     pub fn start(self, options: &SessionOptions) -> Result<Model> {
-        let model = self.file.skeleton()?;
-        self.start_with(&model, options)
+        let again = self.clone();
+        match self.start_found(options) {
+            Ok(model) => Ok(model),
+            Err(error) => again.successor()?.map_or(Err(error), |next| next.start_found(options)),
+        }
     }
 
     /// The same for the graph with an edit, such as a backward pass; weights are not copied.
     pub fn start_patched(self, graph: &Graph, patch: &Patch, options: &SessionOptions) -> Result<Model> {
-        let model = patch.write(graph, self.file.skeleton()?)?;
-        self.start_with(&model, options)
+        let hash = self.hashing()?;
+        let model = self.edited(graph, patch)?;
+        self.start_with(&model, hash, options)
     }
 
-    fn start_with(self, model: &[u8], options: &SessionOptions) -> Result<Model> {
-        let (path, claim) = (self.file.path().to_owned(), Claim::of(&self.card, self.file.path()));
-        let hash = thread::Builder::new()
+    fn start_found(self, options: &SessionOptions) -> Result<Model> {
+        let hash = self.hashing()?;
+        let found = self.settled()?;
+        let model = found.file.skeleton()?;
+        found.start_with(&model, hash, options)
+    }
+
+    /// Hashes what is large, while the runtime is loaded and the session is created: the model's file, or a bundle's weights.
+    fn hashing(&self) -> Result<JoinHandle<Result<String>>> {
+        let (file, path, claim) = (Arc::clone(self.file.file()), self.file.path().to_owned(), self.claim.clone());
+        thread::Builder::new()
             .name("hash".into())
-            .spawn(move || verified(&path, claim.as_ref()))
-            .context("a thread cannot be started")?;
+            .spawn(move || {
+                let sha256 = hash_of(&file, &path)?;
+                match claim {
+                    Some(claim) if Arc::ptr_eq(&claim.file, &file) => claim.check(&sha256)?,
+                    Some(claim) => claim.verify()?,
+                    None => {}
+                }
+                Ok(sha256)
+            })
+            .context("a thread cannot be started")
+    }
+
+    fn start_with(self, model: &[u8], hash: JoinHandle<Result<String>>, options: &SessionOptions) -> Result<Model> {
         let runtime = Runtime::load()?;
         let source = Source { model, file: &self.file, optimised: self.is_form() };
-        let session = Session::create(&runtime, source, options)?;
+        let made = self.form.made.as_ref().map(|form| form.runtime.as_str()).filter(|made| *made != runtime.version());
+        let session = Session::create(&runtime, source, options);
+        let session = match made {
+            Some(made) => session.with_context(|| {
+                format!("the bundle was made with ONNX Runtime {made}, `dermai quantize` makes it anew")
+            }),
+            None => session,
+        };
+        ensure!(self.stands(), "`{}` was replaced while it was opened: run the command again", self.place.display());
+        // A bundle's graph is small, and may be another than the one that was found.
+        let sha256 = if self.is_form() { Some(hash_of(self.file.file(), self.file.path())?) } else { None };
         let identity = Identity {
             name: self.card.name.clone(),
-            sha256: String::new(),
+            sha256: sha256.unwrap_or_default(),
             card_sha256: self.card_sha256.clone(),
             form: self.form.name.clone(),
             runtime: runtime.version().to_owned(),
             cpu: cpu_class().to_owned(),
         };
         let (input, output) = self.ports().map(|(input, output)| (input.to_owned(), output.to_owned()))?;
-        Ok(Model { card: self.card, session, input, output, hash: Some(hash), identity })
+        let warnings = self.form.warning.into_iter().filter(|warning| !self.warnings.contains(warning)).collect();
+        Ok(Model { card: self.card, session: session?, input, output, hash: Some(hash), identity, warnings })
     }
 }
 
@@ -240,9 +321,16 @@ impl Model {
     pub fn identity(&mut self) -> Result<&Identity> {
         if let Some(hash) = self.hash.take() {
             let sha256 = hash.join().map_err(|_| anyhow::anyhow!("the model's hash could not be computed"))??;
-            self.identity.sha256 = sha256;
+            if self.identity.sha256.is_empty() {
+                self.identity.sha256 = sha256;
+            }
         }
         Ok(&self.identity)
+    }
+
+    /// What was found only when it was started, one sentence each; [`Prepared::warnings`] has the rest.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Probabilities, one a label, for a tensor `[1, 3, H, W]` or `[1, H, W, 3]` as the card's layout says.

@@ -17,6 +17,7 @@ pub const VARIABLE: &str = "ORT_DYLIB_PATH";
 pub struct Runtime {
     environment: Environment,
     version: String,
+    has_pool: bool,
 }
 
 impl Runtime {
@@ -47,12 +48,21 @@ impl Runtime {
             .and_then(|e| e.with_name("dermai").with_telemetry(false).build().map_err(|e| anyhow!("{e}")));
         let environment = environment.with_context(advice)?;
         let version = version(&path).with_context(advice)?;
-        Ok(Self { environment, version })
+        #[cfg(target_os = "linux")]
+        let has_pool = super::allocator::register(&environment);
+        #[cfg(not(target_os = "linux"))]
+        let has_pool = false;
+        Ok(Self { environment, version, has_pool })
     }
 
     /// Its version, such as `1.28.0`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whether sessions can take their tensors from a [`Pool`](crate::memory::Pool).
+    pub(super) fn has_pool(&self) -> bool {
+        self.has_pool
     }
 
     pub(super) fn environment(&self) -> &Environment {

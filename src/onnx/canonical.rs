@@ -11,9 +11,10 @@ const MODEL_GRAPH: u32 = 7;
 const GRAPH_NODE: u32 = 1;
 const GRAPH_OUTPUT: u32 = 12;
 const NODE_NAME: u32 = 3;
+const NODE_DOC: u32 = 6;
 
-/// The model with its nodes in the order in which a walk back from the outputs leaves them, each named after its first output. Everything else,
-/// tensors' names included, is copied as it stands.
+/// The model with its nodes in the order in which a walk back from the outputs leaves them, each named after its first output and without what
+/// is written about it for people. Everything else, tensors' names included, is copied as it stands.
 ///
 /// # Errors
 /// When it is no ONNX model.
@@ -90,7 +91,7 @@ fn walk(nodes: &[(Bytes, Node)], outputs: &[String]) -> Vec<usize> {
 /// The node under another name.
 fn renamed(node: &Bytes, name: &str) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    for field in fields(node)?.iter().filter(|field| field.number != NODE_NAME) {
+    for field in fields(node)?.iter().filter(|field| !matches!(field.number, NODE_NAME | NODE_DOC)) {
         out.extend_from_slice(&field.whole);
     }
     put(NODE_NAME, name.as_bytes(), &mut out);

@@ -118,6 +118,22 @@ impl TensorProto {
         Self::of_raw(name, shape, data_type::INT64, raw)
     }
 
+    /// An int8 tensor.
+    pub fn of_int8s(name: &str, shape: &[usize], values: &[i8]) -> Self {
+        Self::of_raw(name, shape, data_type::INT8, values.iter().map(|v| v.cast_unsigned()).collect())
+    }
+
+    /// An int32 tensor.
+    pub fn of_int32s(name: &str, shape: &[usize], values: &[i32]) -> Self {
+        let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self::of_raw(name, shape, data_type::INT32, raw)
+    }
+
+    /// A uint8 scalar.
+    pub fn of_uint8(name: &str, value: u8) -> Self {
+        Self::of_raw(name, &[], data_type::UINT8, vec![value])
+    }
+
     /// `onnx.TensorProto.DataType.FLOAT`.
     pub const FLOAT: i32 = data_type::FLOAT;
     /// `onnx.TensorProto.DataType.INT8`.
@@ -140,6 +156,11 @@ impl TensorProto {
     #[must_use]
     pub fn with_values(&self, values: &Bytes) -> Self {
         Self { raw_data: values.clone(), ..self.described(&self.name, self.data_type) }
+    }
+
+    /// Whether it holds shapes, indices or sizes: 64-bit integers.
+    pub fn is_integer64(&self) -> bool {
+        self.data_type == data_type::INT64
     }
 
     /// Whether it holds indices or sizes: 32 or 64-bit integers.

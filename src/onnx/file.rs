@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 use memmap2::Mmap;
 use prost::Message;
 use prost::bytes::Bytes;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// An ONNX file: its bytes are mapped, so only the pages that are looked at take memory.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub struct ModelFile {
     path: PathBuf,
     /// Where it really lies: the runtime refuses weights that it reaches through a link.
     real: PathBuf,
+    file: Arc<File>,
     bytes: Bytes,
     facts: Facts,
 }
@@ -44,12 +46,22 @@ impl ModelFile {
         })?;
         let facts = Facts::of(model).with_context(|| format!("`{}` is not an ONNX model", path.display()))?;
         let real = path.canonicalize().with_context(named)?;
-        Ok(Self { path: path.to_owned(), real, bytes, facts })
+        Ok(Self { path: path.to_owned(), real, file: Arc::new(file), bytes, facts })
     }
 
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The open file: whatever takes its place on disk, it stays the one that is mapped.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Whether it still stands where it was found.
+    pub fn stands(&self) -> bool {
+        stands_at(&self.file, &self.real)
     }
 
     /// Its length.
@@ -80,4 +92,19 @@ impl ModelFile {
             name.with_context(|| format!("`{}`: the file's name is not valid UTF-8; rename it", self.path.display()))?;
         skeleton(&self.bytes, name).with_context(|| format!("`{}`", self.path.display()))
     }
+}
+
+/// Whether `file`, or folder, is what `path` leads to now. Where the system gives files no numbers, it is as long as something is there.
+///
+/// While it is open no other file gets its number, so another one in its place is never taken for it.
+pub fn stands_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
+    #[cfg(unix)]
+    let is_same = {
+        use std::os::unix::fs::MetadataExt;
+        (open.dev(), open.ino()) == (there.dev(), there.ino())
+    };
+    #[cfg(not(unix))]
+    let is_same = open.file_type() == there.file_type();
+    is_same
 }

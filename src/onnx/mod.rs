@@ -3,6 +3,7 @@
 //! Invariants: the file is mapped, weights are never parsed or copied; nothing here knows a runtime.
 mod canonical;
 mod constant;
+mod emit;
 mod external;
 mod facts;
 mod file;
@@ -18,9 +19,10 @@ mod wire;
 
 pub use canonical::canonical;
 pub use constant::{Constant, Numbers};
+pub use emit::{Emit, Name};
 pub use external::External;
 pub use facts::{Dim, ElementType, Facts, MOVES, Tensor};
-pub use file::ModelFile;
+pub use file::{ModelFile, stands_at};
 pub use graph::Graph;
 pub use node::{Node, Value};
 pub use patch::{Patch, Port};

@@ -9,6 +9,8 @@ use std::io::Write;
 
 /// Where weights begin: pages of 4 KB, and what an accelerator wants at most.
 const PAGE: u64 = 4096;
+/// Smaller tensors begin on a line of the cache: many lie on a page, the end of a larger one's for instance.
+const LINE: u64 = 64;
 /// Smaller tensors stay in the graph: shape inference reads constants, and a bias is not worth a page.
 pub const SMALLEST: usize = 4096;
 
@@ -42,7 +44,7 @@ impl<W: Write> WeightsWriter<W> {
     /// Puts a tensor's values, little-endian, into the file, unless equal ones are there already. Gives the tensor that a graph holds in their
     /// place; `tensor` says name, type and shape.
     pub fn put(&mut self, tensor: &TensorProto, values: &[u8]) -> Result<TensorProto> {
-        let hash: [u8; 32] = Sha256::digest(values).into();
+        let hash = hash_of(values);
         let offset = if let Some(&offset) = self.known.get(&hash) {
             offset
         } else {
@@ -65,8 +67,13 @@ impl<W: Write> WeightsWriter<W> {
         })
     }
 
+    /// Whether equal values are in the file.
+    pub fn holds(&self, values: &[u8]) -> bool {
+        self.known.contains_key(&hash_of(values))
+    }
+
     fn append(&mut self, values: &[u8]) -> Result<u64> {
-        let offset = self.length.next_multiple_of(PAGE);
+        let offset = self.length.next_multiple_of(if values.len() < SMALLEST { LINE } else { PAGE });
         self.write(&vec![0; (offset - self.length) as usize])?;
         self.write(values)?;
         Ok(offset)
@@ -90,6 +97,10 @@ impl<W: Write> WeightsWriter<W> {
     }
 }
 
+fn hash_of(values: &[u8]) -> [u8; 32] {
+    Sha256::digest(values).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +121,7 @@ mod tests {
         assert_eq!(put(&mut writer, "a", &[1; 5]), "weights.bin 0 5");
         assert_eq!(put(&mut writer, "b", &[2; 5]), "weights.bin 4096 5");
         assert_eq!(put(&mut writer, "c", &[1; 5]), "weights.bin 0 5");
+        assert!(writer.holds(&[2; 5]) && !writer.holds(&[2; 4]));
         let written = writer.finish().unwrap();
         assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(4101), 4101, 2));
         assert_eq!(written.sha256, crate::input::sha256_of(&mut std::io::Cursor::new(&file)).unwrap());

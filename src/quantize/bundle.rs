@@ -1,25 +1,21 @@
 //! From a model to a bundle at its place.
 use super::Mode;
+use super::config::Config;
+use super::evaluate::{Measured, Pair, measure};
 use super::forms::{self, WEIGHTS};
+use super::gate::{Gate, judge};
+use super::int8::{self, Quantized, Record};
 use super::publish::Draft;
-use crate::model::{Bundle, Prepared, Weights};
+use crate::input::sha256_of;
+use crate::model::{Bundle, Prepared, Runtime, Weights, cpu_class};
 use crate::units::{Bytes, Progress};
 use crate::yaml::{self, Value};
-use anyhow::{Context, Result, ensure};
-use std::fs;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// The card's name in a bundle.
 const CARD: &str = "model.yaml";
-
-/// What is made.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// What is done to the model.
-    pub mode: Mode,
-    /// Where the bundle is put.
-    pub output: PathBuf,
-}
 
 /// What was made.
 #[derive(Clone, Debug)]
@@ -36,43 +32,105 @@ pub struct Made {
     pub before: Bytes,
     /// Bytes of all files of the bundle.
     pub after: Bytes,
+    /// Class of CPU that it was measured on: another one adds in another order, and takes another time.
+    pub cpu: &'static str,
+    /// Version of ONNX Runtime that it was measured with.
+    pub runtime: String,
+    /// How it compares with its source.
+    pub measured: Measured,
+    /// How its layers were quantized, by [`Mode::Int8`].
+    pub record: Option<Record>,
+    /// What came of the gates.
+    pub gates: Vec<Gate>,
     /// What should be known, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Makes a bundle of a model.
+impl Made {
+    /// Whether every gate holds; otherwise nothing was put at the output path.
+    pub fn passed(&self) -> bool {
+        self.gates.iter().all(|gate| gate.passed)
+    }
+}
+
+/// Makes a bundle of a model, measures it, and puts it at its place if all gates hold. That one does not is a result.
 ///
 /// # Errors
-/// When the model is a bundle already, the runtime refuses it, or nothing can be written; what stood at the output path then stands there still.
+/// When the model is a bundle already, the runtime refuses it, nothing can be written, or it cannot be measured; what stood at the output path then
+/// stands there still.
 pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> Result<Made> {
     ensure!(
         !model.is_form(),
         "`{}` is a bundle already: name the .onnx that it was made from",
         model.place().display()
     );
+    config.gates.check(config.evaluation.as_ref())?;
     let (source_sha256, _) = model.hashes()?;
     let draft = Draft::beside(&config.output)?;
-    let written = forms::write(model, config.mode.storage(), draft.path(), progress)?;
+    // Beside the result: as large as the model, and a temporary folder may lie in memory.
+    let scratch = tempfile::tempdir_in(draft.path())
+        .with_context(|| format!("`{}` cannot be written", draft.path().display()))?;
+    let quantized = quantized(model, config, scratch.path(), progress)?;
+    let network = quantized.as_ref().map_or(model, |quantized| &quantized.model);
+    let mut written = forms::write(network, model, config.mode.storage(), draft.path(), scratch.path(), progress)
+        .with_context(|| format!("`{}` cannot be made", config.output.display()))?;
+    let record = quantized.map(|quantized| quantized.record);
+    drop(scratch);
+    ensure!(model.stands(), "`{}` was replaced while it was read: run the command again", model.place().display());
+    for form in &mut written.graphs {
+        let path = draft.path().join(&form.file);
+        let hash = File::open(&path).map_err(Into::into).and_then(|mut file| sha256_of(&mut file));
+        form.sha256 = Some(hash.with_context(|| format!("`{}` cannot be read", path.display()))?);
+    }
     let bundle = Bundle {
         mode: config.mode.to_string(),
         source_sha256: Some(source_sha256.clone()),
-        calibration_sha256: None,
+        calibration_sha256: record.as_ref().map(|record| record.sha256.clone()),
         weights: Weights { file: WEIGHTS.into(), bytes: written.weights.bytes.0, sha256: Some(written.weights.sha256) },
         forms: written.graphs,
     };
     let card = draft.path().join(CARD);
     fs::write(&card, card_of(model, &bundle)?).with_context(|| format!("`{}` cannot be written", card.display()))?;
-    let after = size_of(&files_in(draft.path())?)?;
-    draft.publish()?;
-    Ok(Made {
+    let files = Pair { before: size_of(&model.weight_files()?)?, after: size_of(&files_in(draft.path())?)? };
+    let mut measured = measure(model, draft.path(), config, progress)?;
+    let mut warnings = written.warnings;
+    warnings.extend(record.iter().flat_map(|record| record.warnings.clone()));
+    warnings.append(&mut measured.warnings);
+    let made = Made {
         output: config.output.clone(),
         mode: config.mode,
         source: model.card.name.clone(),
         source_sha256,
-        before: size_of(&model.weight_files()?)?,
-        after,
-        warnings: written.warnings,
-    })
+        before: files.before,
+        after: files.after,
+        cpu: cpu_class(),
+        runtime: Runtime::load()?.version().to_owned(),
+        gates: judge(&config.gates, &measured, files, config.mode)?,
+        measured,
+        record,
+        warnings,
+    };
+    if made.passed() {
+        draft.publish()?;
+    }
+    Ok(made)
+}
+
+/// The network in int8, where the mode wants it.
+fn quantized(
+    model: &Prepared,
+    config: &Config,
+    folder: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Option<Quantized>> {
+    match (&config.calibration, config.mode) {
+        (Some(calibration), Mode::Int8) => {
+            int8::quantize(model, calibration, &config.limits, folder, progress).map(Some)
+        }
+        (None, Mode::Int8) => bail!("`int8` needs pictures to calibrate with"),
+        (Some(_), mode) => bail!("`{mode}` is not calibrated: only `int8` is"),
+        (None, _) => Ok(None),
+    }
 }
 
 /// The model's card, with the bundle in place of its file.

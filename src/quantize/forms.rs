@@ -1,6 +1,6 @@
 //! The graphs of a bundle over one file of weights: for each task one for this class of CPU, and one for any.
 use super::Storage;
-use super::storage::store;
+use super::storage::{Wanted, store};
 use crate::explain::Reading;
 use crate::model::{Form, Level, Prepared, Runtime, Task, cpu_class, nchwc_block};
 use crate::onnx::{External, Graph, ModelFile, Patch, WeightsWriter, WrittenWeights, canonical};
@@ -34,17 +34,23 @@ struct Draft {
     notes: Vec<(String, String)>,
 }
 
-/// Writes graphs and weights of `model` to `folder`.
+/// Writes graphs and weights of `network`, which is `source` or was made of it, to `folder`, and what is in between to `scratch`.
 ///
 /// # Errors
 /// When the runtime refuses the model, a weight cannot be read, or the folder cannot be written.
-pub fn write(model: &Prepared, storage: Storage, folder: &Path, progress: &mut dyn Progress) -> Result<Forms> {
+pub fn write(
+    network: &Prepared,
+    source: &Prepared,
+    storage: Storage,
+    folder: &Path,
+    scratch: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Forms> {
     let mut warnings = Vec::new();
-    let drafts = drafts(model, &mut warnings);
+    let drafts = drafts(network, source, &mut warnings);
+    // The fast form first: the other makes its weights of the fast one's blocks.
     let levels = [(Level::Fast, cpu_class()), (Level::Portable, "any")];
     progress.start("graphs", (drafts.len() * levels.len()) as u64);
-    // Beside the result: as large as the model, and a temporary folder may lie in memory.
-    let scratch = tempfile::tempdir_in(folder).with_context(|| format!("`{}` cannot be written", folder.display()))?;
     let path = folder.join(WEIGHTS);
     let file = File::create(&path).with_context(|| format!("`{}` cannot be written", path.display()))?;
     let mut weights = WeightsWriter::new(BufWriter::new(file), WEIGHTS);
@@ -53,9 +59,10 @@ pub fn write(model: &Prepared, storage: Storage, folder: &Path, progress: &mut d
     for draft in &drafts {
         for (level, cpu) in levels {
             let name = format!("{}.{cpu}.onnx", if draft.task == Task::Predict { "predict" } else { "explain" });
-            let optimised = scratch.path().join(&name);
-            model.optimise(draft.edit.as_ref().map(|(graph, patch)| (graph, patch)), level, &optimised)?;
-            form(&optimised, storage, draft, &folder.join(&name), &mut weights)?;
+            let optimised = scratch.join(&name);
+            network.optimise(draft.edit.as_ref().map(|(graph, patch)| (graph, patch)), level, &optimised)?;
+            let wanted = Wanted { storage, block: nchwc_block(), from_blocks: level == Level::Portable };
+            form(&optimised, wanted, draft, &folder.join(&name), &mut weights)?;
             forms.push(Form {
                 file: name.into(),
                 task: draft.task,
@@ -63,6 +70,7 @@ pub fn write(model: &Prepared, storage: Storage, folder: &Path, progress: &mut d
                 cpu: cpu.to_owned(),
                 level: level.number(),
                 runtime: runtime.version().to_owned(),
+                sha256: None,
             });
             progress.step();
         }
@@ -71,18 +79,20 @@ pub fn write(model: &Prepared, storage: Storage, folder: &Path, progress: &mut d
     Ok(Forms { graphs: forms, weights: weights.finish()?, warnings })
 }
 
-fn drafts(model: &Prepared, warnings: &mut Vec<String>) -> Vec<Draft> {
+fn drafts(model: &Prepared, source: &Prepared, warnings: &mut Vec<String>) -> Vec<Draft> {
     let mut drafts = vec![Draft { task: Task::Predict, layer: None, edit: None, notes: Vec::new() }];
-    match explaining(model) {
+    match explaining(model, source) {
         Ok(draft) => drafts.push(draft),
         Err(error) => warnings.push(format!("the bundle cannot explain itself: {error:#}")),
     }
     drafts
 }
 
-fn explaining(model: &Prepared) -> Result<Draft> {
+fn explaining(model: &Prepared, source: &Prepared) -> Result<Draft> {
     let reading = Reading::of(model)?;
-    let layer = reading.layer(None)?.clone();
+    // The one that the source explains: rewritten graphs have more tensors like it.
+    let name = Reading::of(source)?.layer(None)?.name.clone();
+    let layer = reading.layer(Some(&name)).or_else(|_| reading.layer(None))?.clone();
     let (patch, (key, note)) = reading.lasting_patch(&layer)?;
     Ok(Draft {
         task: Task::Explain,
@@ -95,7 +105,7 @@ fn explaining(model: &Prepared) -> Result<Draft> {
 /// Writes an optimised graph to `to`, its weights to the bundle's.
 fn form(
     optimised: &Path,
-    storage: Storage,
+    wanted: Wanted,
     draft: &Draft,
     to: &Path,
     weights: &mut WeightsWriter<impl Write>,
@@ -104,7 +114,7 @@ fn form(
     let skeleton = canonical(file.skeleton()?)?;
     let graph = Graph::parse(skeleton.clone())?;
     let mut external = External::beside(file.folder());
-    let patch = store(&graph, &mut external, storage, nchwc_block(), weights)?;
+    let patch = store(&graph, &mut external, wanted, weights)?;
     let patch = Patch { notes: draft.notes.clone(), ..patch };
     let written = patch.write(&graph, skeleton)?;
     fs::write(to, written).with_context(|| format!("`{}` cannot be written", to.display()))

@@ -5,6 +5,7 @@ use crate::text::one_line;
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use std::io::Write;
+use std::time::Duration;
 
 /// A cell without a value.
 pub const NONE: &str = "-";
@@ -43,6 +44,18 @@ pub fn class_name(language: Language, card: &Card, p: &Prediction) -> String {
 /// A probability as people read it.
 pub fn percent(probability: f32) -> String {
     format!("{:.1} %", probability * 100.0)
+}
+
+/// A time with three digits that count.
+pub fn time(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 0.0095 => format!("{:.1} ms", s * 1e3),
+        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
+        s if s < 9.995 && s.fract() > 0.0 => format!("{s:.2} s"),
+        s if s.fract() == 0.0 => format!("{s} s"),
+        s => format!("{s:.1} s"),
+    }
 }
 
 /// A table without lines; columns in `numbers` are set to the right.
@@ -155,5 +168,26 @@ impl Words {
         // As many digits as were typed: 37.5 % must not read as 38 %.
         let percent = (threshold.unwrap_or_default() * 1e6).round() / 1e4;
         format!("{} {percent} %", self.uncertain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_the_digits_that_count() {
+        for (micros, text) in [
+            (0, "0.0 ms"),
+            (9_400, "9.4 ms"),
+            (9_600, "10 ms"),
+            (999_400, "999 ms"),
+            (999_600, "1.00 s"),
+            (9_994_000, "9.99 s"),
+            (5_000_000, "5 s"),
+            (61_500_000, "61.5 s"),
+        ] {
+            assert_eq!(time(Duration::from_micros(micros)), text);
+        }
     }
 }

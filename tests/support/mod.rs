@@ -12,4 +12,6 @@ pub mod rng;
 pub mod shared;
 #[cfg(unix)]
 pub mod terminal;
+#[cfg(target_os = "linux")]
+pub mod traced;
 pub mod watched;

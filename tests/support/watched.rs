@@ -1,4 +1,5 @@
-//! Processes that may not open an internet socket: the kernel ends one that does (seccomp(2)).
+//! Processes whose system calls the kernel watches (seccomp(2)): one that opens an internet socket is ended, and one may be denied a call that
+//! other systems do not have.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod filter {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
@@ -43,13 +44,33 @@ mod filter {
         answer(libc::SECCOMP_RET_ALLOW),
     ];
 
+    /// The flags of `renameat2`, its fifth argument.
+    const FLAGS_AT: u32 = FIRST_ARGUMENT_AT + 4 * 8;
+
+    /// `renameat2` with any flag does not exist (`ENOSYS`), as on a kernel before 3.15.
+    static WITHOUT_EXCHANGE: [sock_filter; 8] = [
+        load(ARCH_AT),
+        jump(BPF_JEQ, ARCH, 0, 5),
+        load(NUMBER_AT),
+        jump(BPF_JEQ, libc::SYS_renameat2 as u32, 0, 3),
+        load(FLAGS_AT),
+        jump(BPF_JEQ, 0, 1, 0),
+        answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        answer(libc::SECCOMP_RET_ALLOW),
+    ];
+
     pub fn forbid_internet(command: &mut Command) {
         // SAFETY: prctl is async-signal-safe, and the filter is a constant that the kernel copies.
-        unsafe { command.pre_exec(install) };
+        unsafe { command.pre_exec(|| install(&FILTER)) };
     }
 
-    fn install() -> io::Result<()> {
-        let program = sock_fprog { len: FILTER.len() as u16, filter: FILTER.as_ptr().cast_mut() };
+    pub fn forbid_exchange(command: &mut Command) {
+        // SAFETY: as above.
+        unsafe { command.pre_exec(|| install(&WITHOUT_EXCHANGE)) };
+    }
+
+    fn install(filter: &'static [sock_filter]) -> io::Result<()> {
+        let program = sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
         // SAFETY: the arguments are those of prctl(2); the program is read before the call returns and never written.
         let done = unsafe {
             libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
@@ -75,6 +96,21 @@ pub fn forbid_internet(command: &mut std::process::Command) -> bool {
         {
             eprintln!("skipped: system calls are watched on Linux only, on x86_64 and aarch64");
         }
+        false
+    }
+}
+
+/// The kernel knows no exchange of two folders in one step, as other systems and some file systems do not. False where nothing can be denied.
+#[must_use]
+pub fn forbid_exchange(command: &mut std::process::Command) -> bool {
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        filter::forbid_exchange(command);
+        true
+    }
+    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    {
+        let _ = command;
         false
     }
 }

@@ -1,15 +1,15 @@
 //! Where `memcheck`'s report goes: every file is opened before the long work, and appears whole or not at all.
 use super::Args;
-use crate::cli::common::ends_in;
+use crate::cli::claims::{Claims, PICTURES, by_ending};
 use crate::cli::output::Target;
 use crate::cli::unless_closed;
 use crate::deploy::PRICES_AS_OF;
 use crate::memcheck::Checked;
-use crate::report::columns;
-use crate::report::memcheck::{Picture, write_json, write_junit, write_markdown, write_plot, write_table};
+use crate::report::memcheck::{write_json, write_junit, write_markdown, write_plot, write_table};
+use crate::report::{Picture, columns};
 use anyhow::{Result, bail};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How the report is written to one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub struct Outputs {
 impl Outputs {
     /// Opens them all; the table goes to standard output unless another format does.
     pub fn open(args: &Args) -> Result<Self> {
-        let mut places = Places { files: Vec::new(), targets: Vec::new() };
+        let mut places = Places { claims: Claims::default(), targets: Vec::new() };
         // A plot must not take the place of a picture that is measured.
-        places.files.extend(args.images.iter().map(|image| ("image", identity(image))));
+        args.images.iter().for_each(|image| places.claims.hold("image", image));
         if let Some(Some(path)) = &args.json {
             places.add("json", path, &[("json", Format::Json)])?;
         }
@@ -39,11 +39,10 @@ impl Outputs {
             places.add("junit", path, &[("xml", Format::Junit)])?;
         }
         if let Some(path) = &args.plot {
-            let pictures = [("svg", Format::Plot(Picture::Svg)), ("png", Format::Plot(Picture::Png))];
-            places.add("plot", path, &pictures)?;
+            places.add("plot", path, &PICTURES.map(|(ending, picture)| (ending, Format::Plot(picture))))?;
         }
         if let Some(Some(path)) = &args.markdown {
-            places.claim("markdown", path)?;
+            places.claims.claim("markdown", path)?;
             places.targets.push((Format::Markdown, Target::append(path)?));
         }
         // Standard output comes last: where nobody reads it the files are written all the same.
@@ -81,40 +80,18 @@ fn write(format: Format, mut target: Target, checked: &Checked) -> Result<()> {
     target.keep()
 }
 
-/// Files that are taken, each with the flag that named it, and what is opened so far.
+/// What is claimed, and what is opened so far.
 struct Places {
-    files: Vec<(&'static str, PathBuf)>,
+    claims: Claims,
     targets: Vec<(Format, Target)>,
 }
 
 impl Places {
-    /// Opens a file in the format that its ending asks for. Another ending is a slip, such as a photo that would be lost.
+    /// Opens a file in the format that its ending asks for.
     fn add(&mut self, flag: &'static str, path: &Path, formats: &[(&str, Format)]) -> Result<()> {
-        let Some((_, format)) = formats.iter().find(|(ending, _)| ends_in(path, ending)) else {
-            let endings: Vec<_> = formats.iter().map(|(ending, _)| format!("`.{ending}`")).collect();
-            bail!("`--{flag} {}`: the file has to end in {}", path.display(), endings.join(" or "));
-        };
-        self.claim(flag, path)?;
-        self.targets.push((*format, Target::create(Some(path), false)?));
+        let format = by_ending(flag, path, formats)?;
+        self.claims.claim(flag, path)?;
+        self.targets.push((format, Target::create(Some(path), false)?));
         Ok(())
     }
-
-    /// Refuses a file that is taken.
-    fn claim(&mut self, flag: &'static str, path: &Path) -> Result<()> {
-        let file = identity(path);
-        if let Some((other, _)) = self.files.iter().find(|(_, taken)| *taken == file) {
-            bail!("`--{other}` and `--{flag}` both name `{}`: choose another file for one", path.display());
-        }
-        self.files.push((flag, file));
-        Ok(())
-    }
-}
-
-/// One name for a file, whether it is there yet or not.
-fn identity(path: &Path) -> PathBuf {
-    let in_folder = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(folder.canonicalize().ok()?.join(path.file_name()?))
-    };
-    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
 }

@@ -7,7 +7,6 @@
 mod arithmetic;
 mod conv;
 mod elementwise;
-mod emit;
 mod layout;
 mod linear;
 mod norm;
@@ -18,7 +17,7 @@ mod selection;
 mod softmax;
 mod typed;
 
-pub use emit::{Emit, Name};
+pub use crate::onnx::{Emit, Name};
 
 use crate::onnx::{Graph, Node, Shapes};
 use anyhow::{Context, Result, bail};

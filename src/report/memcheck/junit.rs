@@ -1,7 +1,8 @@
 //! `JUnit` XML, which every CI server shows: what had to hold as test cases.
-use super::words::{self, ticks, xml_line};
+use super::words::{self, ticks};
 use crate::deploy::{Finding, Severity};
 use crate::memcheck::{Checked, StagePeak};
+use crate::text::xml_line;
 use crate::units::Bytes;
 use anyhow::Result;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};

@@ -17,5 +17,5 @@ pub use earlier::read_earlier;
 pub use json::{SCHEMA, write_json};
 pub use junit::write_junit;
 pub use markdown::write_markdown;
-pub use plot::{Picture, write_plot};
+pub use plot::write_plot;
 pub use table::{write_findings, write_table};

@@ -1,7 +1,7 @@
 //! Rows that the table for people and the one in Markdown share: cells of plain text, a head first.
-use super::words::{percent, time};
+use super::words::percent;
 use crate::memcheck::{Change, Checked, Choice, Comparison, Floor, StagePeak};
-use crate::report::table::NONE;
+use crate::report::table::{NONE, time};
 use crate::units::{Bytes, Difference};
 
 /// Columns of [`options`] that hold numbers.

@@ -2,9 +2,8 @@
 use crate::deploy::{Finding, Origin, Severity};
 use crate::memcheck::{Cache, Checked, CpuShare, Requests, Subject};
 use crate::memory::Ended;
-use crate::text::one_line;
+use crate::report::table::time;
 use crate::units::Bytes;
-use std::time::Duration;
 
 /// Pictures that are named; the rest is counted.
 const PICTURES: usize = 3;
@@ -22,23 +21,6 @@ pub fn clip(text: &str, longest: usize) -> String {
     match text.char_indices().nth(longest) {
         None => text.to_owned(),
         Some(_) => text.chars().take(longest.saturating_sub(1)).chain(['…']).collect(),
-    }
-}
-
-/// Text on one line that XML can hold: no control characters, and none of the two that are no characters at all.
-pub fn xml_line(text: &str) -> String {
-    one_line(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
-}
-
-/// A time with three digits that count.
-pub fn time(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    match seconds {
-        s if s < 0.0095 => format!("{:.1} ms", s * 1e3),
-        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
-        s if s < 9.995 && s.fract() > 0.0 => format!("{s:.2} s"),
-        s if s.fract() == 0.0 => format!("{s} s"),
-        s => format!("{s:.1} s"),
     }
 }
 
@@ -210,22 +192,6 @@ pub fn notes(checked: &Checked, as_of: Option<&str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_keep_the_digits_that_count() {
-        for (micros, text) in [
-            (0, "0.0 ms"),
-            (9_400, "9.4 ms"),
-            (9_600, "10 ms"),
-            (999_400, "999 ms"),
-            (999_600, "1.00 s"),
-            (9_994_000, "9.99 s"),
-            (5_000_000, "5 s"),
-            (61_500_000, "61.5 s"),
-        ] {
-            assert_eq!(time(Duration::from_micros(micros)), text);
-        }
-    }
 
     #[test]
     fn kilobytes_have_a_sign_and_no_minus_zero() {

@@ -1,9 +1,9 @@
 //! Time against the limit: how the pipeline slows down as memory is taken from it, and where it dies.
-use super::canvas::{Anchor, Canvas, GREY, INK, NAVY, RED};
-use super::panel::{Panel, SMALL};
-use super::scale::Scale;
-use super::{MARGIN, WIDTH};
 use crate::memcheck::{Checked, Floor};
+use crate::report::plot::canvas::{Anchor, Canvas, GREY, INK, NAVY, RED};
+use crate::report::plot::panel::{Panel, SMALL};
+use crate::report::plot::scale::Scale;
+use crate::report::plot::{MARGIN, WIDTH};
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 

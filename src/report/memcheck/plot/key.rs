@@ -1,7 +1,7 @@
 //! What the numbers above the bands mean: name and peak of each stage.
-use super::canvas::{Anchor, Canvas, INK, RED, fit};
-use super::{MARGIN, WIDTH};
 use crate::memcheck::Checked;
+use crate::report::plot::canvas::{Anchor, Canvas, INK, RED, fit};
+use crate::report::plot::{MARGIN, WIDTH};
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;
 

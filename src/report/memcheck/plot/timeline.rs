@@ -1,11 +1,11 @@
 //! Charge over time, stage by stage. The first stages take milliseconds and requests take seconds, so that each stage has room of its own:
 //! the axis is straight within a stage, and its bounds are written below.
-use super::canvas::{Anchor, BAND, BLUE, Canvas, GREY, INK, NAVY, PALE, RED, WHITE, fit, width};
-use super::panel::{Panel, SMALL};
-use super::scale::Scale;
-use super::{MARGIN, WIDTH};
 use crate::memcheck::Checked;
 use crate::memory::Sample;
+use crate::report::plot::canvas::{Anchor, BAND, BLUE, Canvas, GREY, INK, NAVY, PALE, RED, WHITE, fit, width};
+use crate::report::plot::panel::{Panel, SMALL};
+use crate::report::plot::scale::Scale;
+use crate::report::plot::{MARGIN, WIDTH};
 use crate::units::Bytes;
 use anyhow::Result;
 use plotters::prelude::DrawingBackend;

@@ -1,5 +1,6 @@
 //! Writing nodes: each call adds one to the patch and gives the name of its output. Knows what each opset calls things.
-use crate::onnx::{Node, TensorProto};
+use super::node::Node;
+use super::proto::TensorProto;
 use anyhow::{Result, ensure};
 
 /// Oldest operator set whose nodes are written here (Where came with 9).
@@ -25,7 +26,7 @@ impl Emit {
     pub fn new(opset: i64, prefix: &str) -> Result<Self> {
         ensure!(
             opset >= OLDEST,
-            "the model's opset is {opset}; gradients need {OLDEST} or later: export it again, or convert it with `onnx.version_converter`"
+            "the model's opset is {opset}; {OLDEST} or later is needed: export it again, or convert it with `onnx.version_converter`"
         );
         Ok(Self { opset, prefix: prefix.to_owned(), count: 0, nodes: Vec::new(), constants: Vec::new() })
     }
@@ -195,6 +196,16 @@ impl Emit {
         self.reduce("ReduceMean", a, axes, 18)
     }
 
+    /// The smallest value over `axes`, which stay with length 1.
+    pub fn smallest(&mut self, a: &str, axes: &[usize]) -> Name {
+        self.reduce("ReduceMin", a, axes, 18)
+    }
+
+    /// The largest value over `axes`, which stay with length 1.
+    pub fn largest(&mut self, a: &str, axes: &[usize]) -> Name {
+        self.reduce("ReduceMax", a, axes, 18)
+    }
+
     /// Reduce operators take their axes as an input since opset `since`, as an attribute before.
     fn reduce(&mut self, op: &str, a: &str, axes: &[usize], since: i64) -> Name {
         if axes.is_empty() {
@@ -223,6 +234,12 @@ impl Emit {
         }
         let (starts, ends, axes) = (self.ints(&starts), self.ints(&ends), self.ints(&axes));
         self.op("Slice", &[a, &starts, &ends, &axes])
+    }
+
+    /// Every `step`-th value of `a`, which has one axis, from `start` on; both are tensors `[1]`.
+    pub fn every(&mut self, a: &str, start: &str, step: &str) -> Name {
+        let (end, axis) = (self.ints(&[i64::MAX]), self.ints(&[0]));
+        self.op("Slice", &[a, start, &end, &axis, step])
     }
 
     /// One behind the other along `axis`.

@@ -1,6 +1,6 @@
 //! Lines, areas and text on a plotters drawing area, the same for SVG and pixels.
 use crate::explain::overlay::text::{self, Keep, Line};
-use crate::report::memcheck::words::xml_line;
+use crate::text::xml_line;
 use anyhow::Result;
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
@@ -20,12 +20,14 @@ pub const WHITE: RGBColor = RGBColor(0xff, 0xff, 0xff);
 pub const PALE: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 /// Every other band.
 pub const BAND: RGBColor = RGBColor(0xf3, 0xf3, 0xf3);
-/// The whole charge.
+/// An area behind another one.
 pub const BLUE: RGBColor = RGBColor(0x9c, 0xc3, 0xe6);
-/// The anonymous part.
+/// What is measured.
 pub const NAVY: RGBColor = RGBColor(0x1f, 0x4e, 0x79);
-/// The budget, and what is over it.
+/// A limit, and what is over it.
 pub const RED: RGBColor = RGBColor(0xc0, 0x20, 0x20);
+/// What is apart without being wrong.
+pub const AMBER: RGBColor = RGBColor(0xe0, 0x9a, 0x20);
 
 /// Where an SVG is shown, what there is of these; pixels are drawn with the first.
 const FAMILY: &str = "DejaVu Sans, sans-serif";

@@ -62,9 +62,14 @@ impl Scale {
     /// Round values between two, about as many as wanted.
     pub fn ticks(&self, from: f64, to: f64, wanted: usize) -> Vec<f64> {
         if let Self::Powers(..) = self {
-            let decades = (from.log10().floor() as i32)..=(to.log10().ceil() as i32);
-            let round = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(decade)));
-            return round.filter(|tick| (from..=to).contains(tick)).collect();
+            let decades = || (from.log10().floor() as i32)..=(to.log10().ceil() as i32);
+            let within = |tick: &f64| (from..=to).contains(tick);
+            let round = decades().flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(decade)));
+            let round: Vec<f64> = round.filter(within).collect();
+            if round.len() <= wanted * 2 {
+                return round;
+            }
+            return decades().map(|decade| 10f64.powi(decade)).filter(within).collect();
         }
         let rough = (to - from) / wanted.max(1) as f64;
         if !(rough.is_finite() && rough > 0.0) {
@@ -108,6 +113,8 @@ mod tests {
         assert_eq!(scale.ticks(0.0, 560.0, 6), [0.0, 100.0, 200.0, 300.0, 400.0, 500.0]);
         let powers = Scale::Powers(0.15, 12.0);
         assert_eq!(powers.ticks(0.15, 12.0, 6), [0.2, 0.5, 1.0, 2.0, 5.0, 10.0]);
+        // Powers alone where there are many.
+        assert_eq!(Scale::Powers(0.15, 1.2e4).ticks(0.15, 1.2e4, 6), [1.0, 10.0, 100.0, 1e3, 1e4]);
         assert!((powers.place(1.2) - (8f64.ln() / 80f64.ln())).abs() < 1e-9);
     }
 }

@@ -74,8 +74,11 @@ impl Panel {
     }
 }
 
-/// A number at an axis: three digits that count, and no zeros behind.
+/// A number at an axis: three digits that count, and no zeros behind; of a small one its power of ten.
 pub fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.001 {
+        return format!("{value:.0e}");
+    }
     let digits = match value.abs() {
         v if v >= 100.0 => 0,
         v if v >= 10.0 => 1,
@@ -90,9 +93,17 @@ pub fn number(value: f64) -> String {
 mod tests {
     #[test]
     fn numbers_at_an_axis_are_short() {
-        for (value, text) in
-            [(0.0, "0"), (0.012, "0.012"), (1.5, "1.5"), (12.34, "12.3"), (100.0, "100"), (2048.0, "2048")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (1e-5, "1e-5"),
+            (0.0002, "2e-4"),
+            (0.001, "0.001"),
+            (0.012, "0.012"),
+            (1.5, "1.5"),
+            (12.34, "12.3"),
+            (100.0, "100"),
+            (2048.0, "2048"),
+        ] {
             assert_eq!(super::number(value), text);
         }
     }

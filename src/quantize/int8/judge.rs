@@ -1,0 +1,56 @@
+//! How near a quantized network answers to its source, on some of the calibration pictures: what a search decides by.
+use crate::input::Limits;
+use crate::model::{Prepared, SessionOptions};
+use crate::quantize::Pictures;
+use crate::quantize::evaluate::{Answer, Likeness, answer};
+use crate::units::{Bytes, Progress};
+use anyhow::{Context, Result};
+use ndarray::Array4;
+
+/// Pictures are held as tensors, at most so many and so much of them.
+const MOST_PICTURES: usize = 128;
+const MOST_BYTES: Bytes = Bytes::mb(64);
+/// As everywhere in this process.
+const SESSION: SessionOptions = SessionOptions { threads: 1, spinning: false };
+
+/// Pictures, and what the source answers.
+#[derive(Debug)]
+pub struct Judge {
+    tensors: Vec<Array4<f32>>,
+    answers: Vec<Answer>,
+}
+
+impl Judge {
+    /// Asks the source about pictures spread over the set.
+    pub fn of(source: &Prepared, pictures: (&Pictures, &Limits), progress: &mut dyn Progress) -> Result<Self> {
+        let (set, limits) = pictures;
+        let [height, width] = source.card.input.size.map(u64::from);
+        let each = (height * width * 3 * 4).max(1);
+        let most = usize::try_from(MOST_BYTES.0 / each).unwrap_or(MOST_PICTURES).clamp(1, MOST_PICTURES);
+        let some = set.spread(most);
+        let mut model = source.clone().start(&SESSION)?;
+        let (mut tensors, mut answers) = (Vec::new(), Vec::new());
+        some.each(&source.card.input, limits, progress, |_, entry, read| {
+            answers.push(answer(&mut model, &read.picture.tensor).with_context(|| format!("`{}`", entry.name))?);
+            tensors.push(read.picture.tensor.clone());
+            Ok(())
+        })?;
+        Ok(Self { tensors, answers })
+    }
+
+    /// How many pictures it has.
+    pub fn pictures(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Has a network answer at most `most` of the pictures, spread over them.
+    pub fn judge(&self, network: Prepared, most: usize) -> Result<Likeness> {
+        let mut model = network.start(&SESSION)?;
+        let mut likeness = Likeness::default();
+        let step = self.tensors.len().div_ceil(most.max(1)).max(1);
+        for (tensor, before) in self.tensors.iter().zip(&self.answers).step_by(step) {
+            likeness.add(before, &answer(&mut model, tensor)?);
+        }
+        Ok(likeness)
+    }
+}

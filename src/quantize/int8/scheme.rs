@@ -1,0 +1,119 @@
+//! Which nodes compute in int8, given the layers that do, and which tensors are stored in 8 bits between them.
+use super::network::Network;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Operators that follow when all that they take comes from int8, and have a form of their own in it.
+const FOLLOW: [&str; 5] = ["Mul", "Sigmoid", "Concat", "AveragePool", "GlobalAveragePool"];
+/// Follows when one of its inputs comes from int8: the other branch of a residual is a tensor that int8 layers take, too.
+const JOINS: &str = "Add";
+/// What they give has the steps of what they take.
+const MOVE: [&str; 9] =
+    ["MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Split", "Slice"];
+/// Vanish in the step that stores what they give: the range ends where they cut.
+const CUT: [&str; 2] = ["Relu", "Clip"];
+
+/// What computes in int8.
+#[derive(Clone, Debug, Default)]
+pub struct Scheme {
+    /// Places of nodes: the layers, and what follows them.
+    pub nodes: BTreeSet<usize>,
+    /// Tensors that are stored in 8 bits; with the tensor whose steps it has.
+    pub stored: BTreeMap<String, String>,
+}
+
+impl Scheme {
+    /// For the nodes of `layers` in int8.
+    pub fn of(network: &Network, layers: &BTreeSet<usize>) -> Self {
+        let nodes = followers(network, layers);
+        let mut stored = BTreeMap::new();
+        let mut store = |name: &str| {
+            if network.graph.initializer(name).is_none() {
+                stored.insert(name.to_owned(), name.to_owned());
+            }
+        };
+        for &at in &nodes {
+            let node = &network.graph.nodes[at];
+            if CUT.contains(&node.op_type.as_str()) {
+                continue;
+            }
+            network.activations(node).for_each(&mut store);
+            let is_taken = |name: &str| network.graph.consumers(name).iter().any(|next| nodes.contains(next));
+            for output in &node.output {
+                let given = settled(network, &nodes, output);
+                // A last linear layer gives float: its values are the answer.
+                let may_stay =
+                    matches!(node.op_type.as_str(), "Gemm" | "MatMul") || MOVE.contains(&node.op_type.as_str());
+                if !network.is_output(given) && (is_taken(given) || !may_stay) {
+                    store(given);
+                }
+            }
+        }
+        // Producers come before consumers, so one walk hands steps on.
+        for &at in &nodes {
+            let node = &network.graph.nodes[at];
+            let source = node.given(0).and_then(|name| stored.get(name)).cloned();
+            if let (true, Some(source)) = (MOVE.contains(&node.op_type.as_str()), source) {
+                for output in &node.output {
+                    if let Some(steps) = stored.get_mut(output) {
+                        steps.clone_from(&source);
+                    }
+                }
+            }
+        }
+        Self { nodes, stored }
+    }
+
+    /// Whether a tensor is given by one of its nodes.
+    pub fn gives(&self, network: &Network, tensor: &str) -> bool {
+        network.graph.producer(tensor).is_some_and(|at| self.nodes.contains(&at))
+    }
+}
+
+/// The tensor behind the cut that alone takes `output`, or `output` itself.
+fn settled<'a>(network: &'a Network, nodes: &BTreeSet<usize>, output: &'a str) -> &'a str {
+    let next = network.sole_consumer(output).filter(|next| nodes.contains(next)).map(|next| &network.graph.nodes[next]);
+    match next {
+        Some(node) if CUT.contains(&node.op_type.as_str()) => node.output.first().map_or(output, String::as_str),
+        _ => output,
+    }
+}
+
+/// The layers, and the nodes between them that can do without float.
+fn followers(network: &Network, layers: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let graph = &network.graph;
+    let mut nodes = layers.clone();
+    let mut given: HashSet<&str> = HashSet::new();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let op = node.op_type.as_str();
+        let all =
+            || network.activations(node).count() > 0 && network.activations(node).all(|name| given.contains(name));
+        let follows = node.is_standard()
+            && if op == JOINS {
+                network.activations(node).count() == 2 && network.activations(node).any(|name| given.contains(name))
+            } else if FOLLOW.contains(&op) {
+                all() && network.activations(node).count() == node.input.len()
+            } else if CUT.contains(&op) {
+                all() && network.sole_consumer(&node.input[0]) == Some(at)
+            } else {
+                MOVE.contains(&op) && all()
+            };
+        if follows {
+            nodes.insert(at);
+        }
+        if nodes.contains(&at) {
+            given.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    // What no layer comes behind is the network's answer: it stays in float.
+    for at in (0..graph.nodes.len()).rev() {
+        let node = &graph.nodes[at];
+        let leads_on = || node.output.iter().any(|out| graph.consumers(out).iter().any(|next| nodes.contains(next)));
+        let cuts = || {
+            CUT.contains(&node.op_type.as_str()) && graph.producer(&node.input[0]).is_some_and(|p| layers.contains(&p))
+        };
+        if nodes.contains(&at) && !layers.contains(&at) && !leads_on() && !cuts() {
+            nodes.remove(&at);
+        }
+    }
+    nodes
+}

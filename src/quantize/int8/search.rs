@@ -1,0 +1,157 @@
+//! `--auto`: the recipe that changes the answers least, and the fewest layers in float with which they agree; decided on calibration pictures only.
+use super::judge::Judge;
+use super::layers::{Layer, Reason, State};
+use super::network::Network;
+use super::rewrite::{Quantized, Recipe, write};
+use crate::model::Prepared;
+use crate::quantize::calibrate::Observed;
+use crate::quantize::evaluate::Likeness;
+use crate::units::Progress;
+use anyhow::{Result, bail};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// So many pictures tell which of two layers is more sensitive.
+const FOR_A_LAYER: usize = 32;
+
+/// At most so large a share of the weights stays in float, and one layer in so many.
+const MOST_WEIGHTS: f64 = 0.15;
+const ONE_LAYER_IN: usize = 4;
+
+/// A network that was observed, its weights equalised or not.
+#[derive(Debug)]
+pub struct Base {
+    /// The network.
+    pub network: Network,
+    /// Its tensors.
+    pub observed: Observed,
+    /// Whether channels were scaled.
+    pub is_equalised: bool,
+}
+
+/// A search.
+pub struct Search<'a> {
+    /// The source's answers.
+    pub judge: &'a Judge,
+    /// Where candidates are written; the base's folder.
+    pub folder: &'a Path,
+    /// What it tells.
+    pub progress: &'a mut dyn Progress,
+}
+
+impl Search<'_> {
+    /// The base and recipe with the least KL, all `layers` in int8.
+    pub fn best(&mut self, bases: Vec<Base>, recipes: &[Recipe], layers: &BTreeSet<usize>) -> Result<(Base, Recipe)> {
+        self.progress.start("recipes", (bases.len() * recipes.len()) as u64);
+        let mut best: Option<(f64, Base, Recipe)> = None;
+        for mut base in bases {
+            let mut of_base: Option<(f64, Recipe)> = None;
+            for &recipe in recipes {
+                let kl = self.tried(&mut base, recipe, layers, usize::MAX)?.mean_kl();
+                if of_base.is_none_or(|(least, _)| kl < least) {
+                    of_base = Some((kl, recipe));
+                }
+                self.progress.step();
+            }
+            if let Some((kl, recipe)) = of_base
+                && best.as_ref().is_none_or(|(least, ..)| kl < *least)
+            {
+                best = Some((kl, base, recipe));
+            }
+        }
+        self.progress.finish();
+        let Some((_, base, recipe)) = best else { bail!("there is nothing to choose from") };
+        Ok((base, recipe))
+    }
+
+    /// Measures what each int8 layer alone does to the answers.
+    pub fn sensitivity(&mut self, base: &mut Base, recipe: Recipe, layers: &mut [Layer]) -> Result<()> {
+        self.progress.start("layers", layers.iter().filter(|layer| layer.state == State::Int8).count() as u64);
+        for layer in layers.iter_mut().filter(|layer| layer.state == State::Int8) {
+            let alone = BTreeSet::from([layer.node]);
+            layer.sensitivity = Some(self.tried(base, recipe, &alone, FOR_A_LAYER)?.mean_kl());
+            self.progress.step();
+        }
+        self.progress.finish();
+        Ok(())
+    }
+
+    /// Leaves the fewest of the most sensitive layers in float with which `agreement` holds. Gives whether it does: more than a few layers are not left,
+    /// as size and speed are what int8 is for.
+    pub fn leave(&mut self, base: &mut Base, recipe: Recipe, layers: &mut [Layer], agreement: f64) -> Result<bool> {
+        let mut order: Vec<usize> = (0..layers.len()).filter(|&at| layers[at].state == State::Int8).collect();
+        order.sort_by(|&a, &b| layers[b].sensitivity.unwrap_or(0.0).total_cmp(&layers[a].sensitivity.unwrap_or(0.0)));
+        let all: BTreeSet<usize> = order.iter().map(|&at| layers[at].node).collect();
+        let weights = |places: &[usize]| places.iter().map(|&at| layers[at].parameters()).sum::<usize>();
+        let may_stay = (weights(&order) as f64 * MOST_WEIGHTS) as usize;
+        order.truncate(order.len().div_ceil(ONE_LAYER_IN));
+        // One that is too large stays in int8; those behind it may still go.
+        let mut left = 0;
+        order.retain(|&at| {
+            let goes = left + weights(&[at]) <= may_stay;
+            left += if goes { weights(&[at]) } else { 0 };
+            goes
+        });
+        let without = |count: usize| -> BTreeSet<usize> {
+            let left: BTreeSet<usize> = order[..count].iter().map(|&at| layers[at].node).collect();
+            all.difference(&left).copied().collect()
+        };
+        // Doubling, then halving: sessions are what takes time.
+        let most = order.len();
+        let (mut fails, mut holds, mut is_enough) = (0, 1.min(most), true);
+        self.progress.start("searches", u64::from(most.max(1).ilog2()) * 2 + 1);
+        while most > 0 && !self.holds(base, recipe, &without(holds), agreement)? {
+            if holds == most {
+                is_enough = false;
+                break;
+            }
+            (fails, holds) = (holds, (holds * 2).min(most));
+        }
+        while is_enough && fails + 1 < holds {
+            let middle = usize::midpoint(fails, holds);
+            if self.holds(base, recipe, &without(middle), agreement)? { holds = middle } else { fails = middle }
+        }
+        self.progress.finish();
+        for at in &order[..holds] {
+            layers[*at].state = State::Float(Reason::Sensitive);
+        }
+        Ok(is_enough && most > 0)
+    }
+
+    fn holds(&mut self, base: &mut Base, recipe: Recipe, layers: &BTreeSet<usize>, agreement: f64) -> Result<bool> {
+        let found = self.tried(base, recipe, layers, usize::MAX)?;
+        self.progress.step();
+        Ok(agrees(&found, agreement))
+    }
+
+    /// How near the answers are with `layers` in int8.
+    pub fn tried(
+        &mut self,
+        base: &mut Base,
+        recipe: Recipe,
+        layers: &BTreeSet<usize>,
+        pictures: usize,
+    ) -> Result<Likeness> {
+        let network = written(base, recipe, layers, self.folder, "tried.onnx")?;
+        self.judge.judge(network, pictures)
+    }
+}
+
+/// Whether a share of the answers is kept. One may always differ: of few pictures it is more than the share allows, and says nothing.
+pub fn agrees(found: &Likeness, share: f64) -> bool {
+    let allowed = (1.0 - share) * found.images as f64;
+    (found.images - found.same) as f64 <= allowed.max(1.0)
+}
+
+/// The base with `layers` in int8, as a model of its own.
+pub fn written(
+    base: &mut Base,
+    recipe: Recipe,
+    layers: &BTreeSet<usize>,
+    folder: &Path,
+    name: &str,
+) -> Result<Prepared> {
+    let path: PathBuf = folder.join(name);
+    write(&mut base.network, Quantized { layers, observed: &base.observed, recipe }, &path)?;
+    base.network.model.clone().over(&path)
+}

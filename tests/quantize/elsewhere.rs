@@ -1,0 +1,189 @@
+//! A bundle on another machine than it was made for: another class of CPU, another ONNX Runtime; and the model that it was made from.
+use super::{default_model, made, probabilities};
+use crate::support::models::copy;
+use crate::support::program::{fixture, gradcam_in, predict_in};
+use dermai::input::sha256_of;
+use dermai::model::cpu_class;
+use serde_json::Value;
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use tempfile::TempDir;
+
+type Forms = Vec<serde_yaml::Value>;
+
+/// Changes what a bundle's card says of its forms.
+fn edit(place: &TempDir, edit: impl Fn(&mut Forms)) {
+    let path = place.path().join("small/model.yaml");
+    let before: serde_yaml::Value = serde_yaml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let mut card = before.clone();
+    edit(card["bundle"]["forms"].as_sequence_mut().unwrap());
+    assert_ne!(before, card);
+    fs::write(path, serde_yaml::to_string(&card).unwrap()).unwrap();
+}
+
+/// As if it had been made for a CPU that this one is not.
+fn for_another_cpu(forms: &mut Forms) {
+    let other = if cpu_class() == "neon" { "avx2" } else { "neon" };
+    forms.iter_mut().filter(|form| form["cpu"] == cpu_class()).for_each(|form| form["cpu"] = other.into());
+}
+
+fn by_another_runtime(forms: &mut Forms) {
+    for form in forms {
+        form["runtime"] = "1.27.0".into();
+    }
+}
+
+/// The map and its class.
+fn map(model: &Path, more: &[&str]) -> (Vec<u8>, Value, String) {
+    let npy = tempfile::tempdir().unwrap();
+    let file = npy.path().join("map.npy");
+    let arguments = ["lesion.jpg", "--json", "--npy", file.to_str().unwrap(), "--model", model.to_str().unwrap()];
+    let outcome = gradcam_in(&fixture("images"), arguments.iter().chain(more)).run().exits(0);
+    (fs::read(&file).unwrap(), outcome.json(), outcome.stderr)
+}
+
+fn numbers(npy: &[u8]) -> Vec<f32> {
+    let header = 10 + usize::from(u16::from_le_bytes([npy[8], npy[9]]));
+    npy[header..].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+#[test]
+fn another_cpu_or_runtime_gets_the_portable_form_and_one_warning() {
+    if cpu_class() == "any" {
+        return; // there is one form only
+    }
+    let usual = made("prepare");
+    let usual = usual.path().join("small");
+    let (expected, document) = probabilities(&usual);
+    let fast = format!("prepare predict.{}", cpu_class());
+    assert_eq!(document["model"]["form"], fast.as_str());
+    let (expected_map, ..) = map(&usual, &[]);
+    let slower = "its portable form is used, which is slower";
+    let cpu = format!("warning: the bundle has no form for this CPU (`{}`): {slower}\n", cpu_class());
+    let runtime = format!(
+        "warning: the bundle was made with ONNX Runtime 1.27.0, and 1.28.0 runs: {slower}; `dermai quantize` makes it anew\n"
+    );
+    let both = |forms: &mut Forms| {
+        by_another_runtime(forms);
+        for_another_cpu(forms);
+    };
+    let place = made("prepare");
+    let card = fs::read_to_string(place.path().join("small/model.yaml")).unwrap();
+    for (change, warning) in
+        [(&for_another_cpu as &dyn Fn(&mut Forms), &cpu), (&by_another_runtime, &runtime), (&both, &cpu)]
+    {
+        fs::write(place.path().join("small/model.yaml"), &card).unwrap();
+        edit(&place, change);
+        let small = place.path().join("small");
+        let predict = |more: &[&str]| {
+            let arguments = ["lesion.jpg", "../bad/text.jpg", "jpeg-420.jpg", "--jsonl", "--top", "0", "--model"];
+            predict_in(&fixture("images"), arguments).args([&small]).args(more).run()
+        };
+        let outcome = predict(&[]).exits(2);
+        let said = outcome.stderr.lines().filter(|line| line.starts_with("warning:")).count();
+        assert!(said == 1 && outcome.stderr.contains(warning.as_str()), "{}", outcome.text());
+        assert!(!predict(&["--quiet"]).stderr.contains("warning"), "{}", outcome.text());
+        let (answered, document) = probabilities(&small);
+        assert_eq!(document["model"]["form"], "prepare predict.any");
+        let farthest = expected.iter().zip(&answered).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(farthest < 1e-5, "{farthest}: {expected:?} {answered:?}");
+        let (explained, document, stderr) = map(&small, &[]);
+        assert_eq!((&document["model"]["form"], &stderr), (&"prepare explain.any".into(), warning));
+        let apart =
+            numbers(&expected_map).iter().zip(numbers(&explained)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-4, "{apart}");
+    }
+}
+
+/// What answered before the pause is what answers after it.
+#[test]
+fn a_job_goes_on_by_the_portable_form() {
+    let place = made("prepare");
+    edit(&place, by_another_runtime);
+    copy("images/lesion.jpg", &place.path().join("lesion.jpg"));
+    let run = || {
+        let arguments = ["lesion.jpg", "--jsonl", "out.jsonl", "--resume", "--model", "small"];
+        predict_in(place.path(), arguments).run().exits(0)
+    };
+    run();
+    let before = fs::read(place.path().join("out.jsonl")).unwrap();
+    run();
+    assert_eq!(fs::read(place.path().join("out.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn a_bundle_that_no_form_of_runs_says_what_to_do() {
+    let place = made("prepare");
+    let said = || {
+        let small = place.path().join("small");
+        let outcome = predict_in(&fixture("images"), ["lesion.jpg", "--quiet", "--model"]).args([small]).run().exits(2);
+        outcome.one_error().to_owned()
+    };
+    // An operator that this runtime does not know.
+    let graph = place.path().join("small/predict.any.onnx");
+    let mut bytes = fs::read(&graph).unwrap();
+    let known = b"FusedConv";
+    let places: Vec<usize> = (0..bytes.len() - known.len()).filter(|&at| bytes[at..].starts_with(known)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + known.len()].copy_from_slice(b"FutureOne");
+    }
+    fs::write(&graph, &bytes).unwrap();
+    edit(&place, |forms| {
+        by_another_runtime(forms);
+        for form in forms.iter_mut().filter(|form| form["file"] == "predict.any.onnx") {
+            form["sha256"] = sha256_of(&mut Cursor::new(&bytes)).unwrap().into();
+        }
+    });
+    let expected = "the bundle was made with ONNX Runtime 1.27.0, `dermai quantize` makes it anew: ONNX Runtime 1.28.0 cannot run `";
+    assert!(said().contains(expected) && said().contains("FutureOne"), "{}", said());
+    if cpu_class() != "any" {
+        edit(&place, |forms| forms.retain(|form| form["cpu"] != "any"));
+        let expected = "is for ONNX Runtime 1.27.0 only, and 1.28.0 runs; the bundle has no form for `any`: `dermai quantize` makes it anew";
+        assert!(said().contains(expected), "{}", said());
+    }
+}
+
+#[test]
+fn a_graph_that_was_changed_is_refused() {
+    let place = made("fp16");
+    let graph = place.path().join(format!("small/predict.{}.onnx", cpu_class()));
+    let mut bytes = fs::read(&graph).unwrap();
+    // A name's letter: it is a valid graph still.
+    let at = bytes.windows(6).position(|letters| letters == b"dermai").unwrap();
+    bytes[at] = b'D';
+    fs::write(&graph, bytes).unwrap();
+    let small = place.path().join("small");
+    let outcome = predict_in(&fixture("images"), ["lesion.jpg", "--model"]).args([small]).run().exits(2);
+    assert!(outcome.one_error().contains("`bundle.forms[].sha256`: the card says `"), "{}", outcome.text());
+}
+
+/// The source explains what the bundle's graphs do not: other layers, other methods, and the check of a map.
+#[test]
+fn a_source_explains_in_the_bundle_s_stead() {
+    let place = made("int8-weights");
+    let small = place.path().join("small");
+    let onnx = default_model().join("model.onnx");
+    let onnx = onnx.to_str().unwrap();
+    let (by_source, document, _) = map(&small, &["--source", onnx, "--method", "gradcam++"]);
+    let (expected, _, _) = map(&default_model(), &["--method", "gradcam++"]);
+    assert!(by_source == expected, "the same network, layer and method");
+    assert_eq!(document["model"]["form"], "raw");
+    let usual = ["lesion.jpg", "--model", small.to_str().unwrap(), "--source"];
+    let run =
+        |source: &str, more: &[&str]| gradcam_in(&fixture("images"), usual.iter().chain(&[source]).chain(more)).run();
+    let listed = run(onnx, &["--list-layers"]).exits(0);
+    assert!(listed.stdout.lines().count() > 10, "{}", listed.text());
+    let other = fixture("onnx/tiny-nchw-softmax.onnx");
+    let outcome = run(other.to_str().unwrap(), &["--check"]).exits(2);
+    assert!(
+        outcome.one_error().contains("is not what `") && outcome.one_error().contains("`bundle.source_sha256` is `"),
+        "{}",
+        outcome.text()
+    );
+    let raw = ["lesion.jpg", "--check", "--source", onnx];
+    let outcome = gradcam_in(&fixture("images"), raw).run().exits(2);
+    assert!(outcome.one_error().contains("is no bundle, and has no other source"), "{}", outcome.text());
+    run(onnx, &["--check", "--json"]).exits(0);
+}
