@@ -1,4 +1,4 @@
-//! Weights of several graphs in one file, which the runtime maps: each begins on a page, and equal ones lie there once.
+//! Weights of several graphs in one file, which the runtime maps: large ones begin on a page, and equal ones lie there once.
 use super::proto::{StringStringEntryProto, TensorProto};
 use crate::text::hex;
 use crate::units;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_begins_on_a_page_and_equal_ones_lie_there_once() {
+    fn each_begins_on_a_page_or_a_line_and_equal_ones_lie_there_once() {
         let mut file = Vec::new();
         let mut writer = WeightsWriter::new(&mut file, "weights.bin");
         let tensor = |name: &str| TensorProto { name: name.into(), dims: vec![5], data_type: 2, ..Default::default() };
@@ -119,11 +119,12 @@ mod tests {
             put.external_data.into_iter().map(|entry| entry.value).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(put(&mut writer, "a", &[1; 5]), "weights.bin 0 5");
-        assert_eq!(put(&mut writer, "b", &[2; 5]), "weights.bin 4096 5");
+        assert_eq!(put(&mut writer, "b", &[2; 5]), "weights.bin 64 5");
         assert_eq!(put(&mut writer, "c", &[1; 5]), "weights.bin 0 5");
+        assert_eq!(put(&mut writer, "d", &[3; SMALLEST]), "weights.bin 4096 4096");
         assert!(writer.holds(&[2; 5]) && !writer.holds(&[2; 4]));
         let written = writer.finish().unwrap();
-        assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(4101), 4101, 2));
+        assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(8192), 8192, 3));
         assert_eq!(written.sha256, crate::input::sha256_of(&mut std::io::Cursor::new(&file)).unwrap());
     }
 

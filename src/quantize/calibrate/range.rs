@@ -11,7 +11,7 @@ pub enum Method {
     MinMax,
     /// All but one value in 100,000, split between both ends where there are two.
     Percentile,
-    /// The range whose 128 steps keep the most information (Migacz, "8-bit Inference with TensorRT", GTC 2017).
+    /// The range whose 128 steps keep the most information (Migacz, "8-bit Inference with `TensorRT`", GTC 2017).
     Entropy,
     /// The range with the least mean squared error.
     #[default]
@@ -65,7 +65,7 @@ impl Steps {
     /// The value that is read where `value` was stored.
     pub fn rounded(self, value: f32) -> f32 {
         let zero = f32::from(self.zero);
-        ((value / self.scale).round_ties_even() + zero).clamp(0.0, STEPS).mul_add(self.scale, -zero * self.scale)
+        (((value / self.scale).round_ties_even() + zero).clamp(0.0, STEPS) - zero) * self.scale
     }
 }
 

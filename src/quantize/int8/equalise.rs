@@ -1,7 +1,7 @@
 //! Cross-layer equalisation (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019, section 4.1) where it costs
 //! nothing: from a convolution through ReLU into depthwise ones, whose weights have a scale for each channel on both sides.
 //!
-//! Channels that hold small values are scaled up to fill the tensor's range, and the depthwise kernels down. A ceiling (ReLU6) cuts a channel that was
+//! Channels that hold small values are scaled up to fill the tensor's range, and the depthwise kernels down. A ceiling (`ReLU6`) cuts a channel that was
 //! scaled up at the largest value that calibration saw in it.
 use super::network::Network;
 use crate::onnx::Node;
@@ -18,7 +18,7 @@ struct Site {
     tensor: String,
     producer: usize,
     consumers: Vec<usize>,
-    /// Where values are cut, as ReLU6 does.
+    /// Where values are cut, as `ReLU6` does.
     ceiling: Option<f32>,
 }
 

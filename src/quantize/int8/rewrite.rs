@@ -153,7 +153,7 @@ impl<'a> Writing<'a> {
         let removed = self.nodes.keys().filter_map(first).collect();
         let back = self.nodes.into_values().chain(self.added).collect();
         let initializers = self.network.changes().into_iter().chain(self.constants).collect();
-        Patch { removed, back, initializers, ..Patch::default() }
+        Patch { back, removed, initializers, ..Patch::default() }
     }
 
     /// The node that gives `tensor` gives `float`, or those of the scheme that take it take `read`.
@@ -163,10 +163,14 @@ impl<'a> Writing<'a> {
         };
         if is_given {
             let node = self.network.graph.producer(tensor).and_then(|at| self.nodes.get_mut(&at));
-            node.into_iter().for_each(|node| rename(&mut node.output, float));
+            if let Some(node) = node {
+                rename(&mut node.output, float);
+            }
         } else {
             for at in self.network.graph.consumers(tensor) {
-                self.nodes.get_mut(at).into_iter().for_each(|node| rename(&mut node.input, read));
+                if let Some(node) = self.nodes.get_mut(at) {
+                    rename(&mut node.input, read);
+                }
             }
         }
     }
