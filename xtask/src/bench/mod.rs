@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: time and memory of the release binary, measured in turn with Python doing the same work; what `memcheck`
-//! predicts, beside what the kernel charges.
+//! predicts, beside what the kernel charges; what `quantize` makes, beside what `onnxruntime.quantization` does.
 //!
 //! A new topic is one file with a `TOPIC`, and its line in [`TOPICS`].
 
@@ -24,9 +24,14 @@ mod predict_large;
 mod predict_photo;
 mod predict_refusals;
 mod python;
+mod quantize;
+mod quantize_accuracy;
+mod quantize_calibration;
+mod quantize_memory;
 mod record;
 mod sides;
 mod stats;
+mod table;
 
 use std::fs;
 use std::path::PathBuf;
@@ -42,6 +47,7 @@ use machine::Machine;
 use python::Python;
 use record::Record;
 use sides::Bench;
+use table::Table;
 
 /// Something that can be measured on its own.
 struct Topic {
@@ -57,12 +63,14 @@ struct Topic {
 enum Outcome {
     /// With these.
     Figures(Vec<Figure>),
+    /// With these, and a table of what they are the worst of.
+    Tabled(Vec<Figure>, Table),
     /// Something that it needs is not here.
     Skipped(String),
 }
 
 /// Every topic, in the order in which they are run.
-const TOPICS: [Topic; 12] = [
+const TOPICS: [Topic; 15] = [
     predict_large::TOPIC,
     predict_default::TOPIC,
     predict_folder::TOPIC,
@@ -75,6 +83,9 @@ const TOPICS: [Topic; 12] = [
     memcheck_floor::TOPIC,
     memcheck_ways::TOPIC,
     memcheck_keras::TOPIC,
+    quantize_accuracy::TOPIC,
+    quantize_memory::TOPIC,
+    quantize_calibration::TOPIC,
 ];
 
 /// Arguments of `cargo xtask bench`.
@@ -116,6 +127,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let outcome = (topic.run)(&bench).with_context(|| format!("`{}` could not be measured", topic.name))?;
         match outcome {
             Outcome::Figures(figures) => record.add(topic.name, &figures)?,
+            Outcome::Tabled(figures, table) => {
+                record.add(topic.name, &figures)?;
+                record.add_table(topic.name, table);
+            }
             Outcome::Skipped(reason) => record.skip(topic.name, reason),
         }
     }

@@ -19,10 +19,11 @@ pub struct Packages {
     pub imports: &'static str,
 }
 
-/// For most topics: the runtime's version is ours, Pillow's is the one that the pixels are compared with.
+/// For most topics: the runtime's version is ours, Pillow's is the one that the pixels are compared with; `onnxruntime.quantization` takes
+/// onnx and sympy.
 pub const USUAL: Packages = Packages {
-    wanted: &["onnxruntime==1.28.0", "pillow==13.0.0", "numpy", "pyyaml"],
-    imports: "import numpy, onnxruntime, PIL, yaml",
+    wanted: &["onnxruntime==1.28.0", "pillow==13.0.0", "onnx==1.23.2", "sympy==1.14.0", "numpy", "pyyaml"],
+    imports: "import numpy, onnx, onnxruntime.quantization, PIL, sympy, yaml",
 };
 /// Written last, so that a half-made environment is made again.
 const DONE: &str = "packages.txt";

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::figure::{Figure, Verdict};
 use super::machine::Machine;
+use super::table::Table;
 use crate::say::say;
 
 /// Everything that was measured. Keys are only ever added.
@@ -17,7 +18,16 @@ pub struct Record {
     machine: Machine,
     runs: usize,
     figures: Vec<Row>,
+    tables: Vec<Below>,
     skipped: Vec<Skipped>,
+}
+
+/// A topic's own table.
+#[derive(Serialize)]
+struct Below {
+    topic: &'static str,
+    #[serde(flatten)]
+    table: Table,
 }
 
 /// One figure.
@@ -49,7 +59,7 @@ struct Skipped {
 impl Record {
     /// Nothing yet.
     pub fn new(machine: Machine, runs: usize) -> Self {
-        Self { schema: "dermai.bench/1", machine, runs, figures: Vec::new(), skipped: Vec::new() }
+        Self { schema: "dermai.bench/1", machine, runs, figures: Vec::new(), tables: Vec::new(), skipped: Vec::new() }
     }
 
     /// The machine and the table's head.
@@ -70,6 +80,11 @@ impl Record {
         Ok(())
     }
 
+    /// A topic's own table, which is printed below the others' figures.
+    pub fn add_table(&mut self, topic: &'static str, table: Table) {
+        self.tables.push(Below { topic, table });
+    }
+
     /// A topic that could not be measured here.
     pub fn skip(&mut self, topic: &'static str, reason: String) {
         say(format_args!("bench: {topic}: skipped: {reason}"));
@@ -81,8 +96,11 @@ impl Record {
         self.figures.iter().filter(|row| row.met == Some(false) && !row.within_noise).count()
     }
 
-    /// What was left out, below the table, and the verdict.
+    /// The topics' own tables, what was left out, and the verdict.
     pub fn print_end(&self) -> Result<()> {
+        for Below { table, .. } in &self.tables {
+            print(format_args!("\n{}", table.markdown().trim_end()))?;
+        }
         for Skipped { topic, reason } in &self.skipped {
             print(format_args!("\nNot measured: `{topic}` ({reason})."))?;
         }

@@ -11,7 +11,7 @@ use super::python::Python;
 use super::stats::median;
 
 /// Python with Pillow and onnxruntime.
-const CLASSIFY: (&str, &str) = ("classify.py", include_str!("python/classify.py"));
+pub const CLASSIFY: (&str, &str) = ("classify.py", include_str!("python/classify.py"));
 
 /// Programs and folders that the topics need.
 #[derive(Debug)]

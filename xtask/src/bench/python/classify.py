@@ -73,4 +73,5 @@ def main(folder, threads, *names):
     print(json.dumps({"session_ms": session_ms, "infer_ms": infer_ms, "total_ms": total_ms, "best": best}))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
