@@ -56,12 +56,11 @@ impl Reading {
         let graph = prepared.graph()?;
         let (input, output) = prepared.ports()?;
         let card = &prepared.card;
-        let [height, width] = card.input.size.map(|side| side as usize);
-        let (shape, axis) = match card.input.layout {
-            Layout::Nchw => ([1, 3, height, width], 1),
-            Layout::Nhwc => ([1, height, width, 3], 3),
+        let axis = match card.input.layout {
+            Layout::Nchw => 1,
+            Layout::Nhwc => 3,
         };
-        let shapes = infer(&graph, &[(input, &shape)]);
+        let shapes = infer(&graph, &[(input, &card.input.shape())]);
         let head = Head::find(&graph, &shapes, card, output)?;
         let layers = find(&graph, &shapes, (input, axis), &head);
         Ok(Self { graph, shapes, head, layers, by_card: card.explain.layer.clone() })

@@ -123,6 +123,15 @@ impl Preprocessing {
         guarded(|| self.decode(stream, limits))
     }
 
+    /// Shape of the tensor: `[1, 3, H, W]` or `[1, H, W, 3]`.
+    pub fn shape(&self) -> [usize; 4] {
+        let [height, width] = self.size.map(|side| side as usize);
+        match self.layout {
+            Layout::Nchw => [1, 3, height, width],
+            Layout::Nhwc => [1, height, width, 3],
+        }
+    }
+
     fn decode(&self, stream: Stream, limits: &Limits) -> Result<Picture> {
         let begun = Instant::now();
         let opened = decode::open(stream, limits)?;

@@ -15,13 +15,13 @@ pub fn agree(card: &Card, file: &ModelFile) -> Result<String> {
 fn check_input(card: &Card, facts: &Facts) -> Result<()> {
     let input = only_input(facts)?;
     let Some(shape) = &input.shape else { return Ok(()) };
-    let [height, width] = card.input.size.map(u64::from);
-    let (layout, expected) = match card.input.layout {
-        Layout::Nchw => ("[N, 3, H, W]", [1, 3, height, width]),
-        Layout::Nhwc => ("[N, H, W, 3]", [1, height, width, 3]),
+    let ([height, width], expected) = (card.input.size, card.input.shape());
+    let layout = match card.input.layout {
+        Layout::Nchw => "[N, 3, H, W]",
+        Layout::Nhwc => "[N, H, W, 3]",
     };
     ensure!(shape.len() == 4, "the model takes {input}; an image classifier takes four axes, {layout}");
-    let differs = |at: usize| shape[at].fixed().is_some_and(|n| n != expected[at]);
+    let differs = |at: usize| shape[at].fixed().is_some_and(|n| n != expected[at] as u64);
     let channels = if card.input.layout == Layout::Nchw { 1 } else { 3 };
     if differs(0) {
         bail!(

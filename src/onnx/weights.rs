@@ -9,9 +9,9 @@ use std::io::Write;
 
 /// Where weights begin: pages of 4 KB, and what an accelerator wants at most.
 const PAGE: u64 = 4096;
-/// Smaller tensors begin on a line of the cache: many lie on a page, the end of a larger one's for instance.
+/// Smaller tensors than [`SMALLEST`] begin on a line of the cache: many lie on a page, the end of a larger one's for instance.
 const LINE: u64 = 64;
-/// Smaller tensors stay in the graph: shape inference reads constants, and a bias is not worth a page.
+/// Smaller tensors stay in a skeleton, and are worth neither a page of their own nor another type.
 pub const SMALLEST: usize = 4096;
 
 /// Writes a file of weights.

@@ -9,8 +9,9 @@ pub use histogram::Histogram;
 pub use range::{Method, Steps, range};
 
 use crate::input::Limits;
-use crate::model::{Feed, Prepared, SessionOptions};
+use crate::model::{Feed, Prepared};
 use crate::onnx::{ElementType, Emit, Graph, Name, Patch, Port, Shapes, TensorProto};
+use crate::quantize::evaluate::SESSION;
 use crate::quantize::{Pictures, Unreadable};
 use crate::units::Progress;
 use anyhow::{Context, Result, bail, ensure};
@@ -84,8 +85,7 @@ pub fn observe(
         outputs: names.iter().map(|name| Port::float(name, None)).collect(),
         ..Patch::default()
     };
-    let options = SessionOptions { threads: 1, spinning: false };
-    let mut running = subject.model.clone().start_patched(subject.graph, &patch, &options)?;
+    let mut running = subject.model.clone().start_patched(subject.graph, &patch, &SESSION)?;
     let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut seen: Vec<Option<Tensor>> = vec![None; probes.len()];
     let mut count = 0u32;

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// How both run: figures of one thread can be compared, and idle ones must not disturb the other model.
-const SESSION: SessionOptions = SessionOptions { threads: 1, spinning: false };
+pub const SESSION: SessionOptions = SessionOptions { threads: 1, spinning: false };
 /// A drawn photo of this size stands in where no picture was named.
 const DRAWN: Size = Size { width: 640, height: 480 };
 

@@ -1,8 +1,8 @@
 //! How near a quantized network answers to its source, on some of the calibration pictures: what a search decides by.
 use crate::input::Limits;
-use crate::model::{Prepared, SessionOptions};
+use crate::model::Prepared;
 use crate::quantize::Pictures;
-use crate::quantize::evaluate::{Answer, Likeness, answer};
+use crate::quantize::evaluate::{Answer, Likeness, SESSION, answer};
 use crate::units::{Bytes, Progress};
 use anyhow::{Context, Result};
 use ndarray::Array4;
@@ -10,8 +10,6 @@ use ndarray::Array4;
 /// Pictures are held as tensors, at most so many and so much of them.
 const MOST_PICTURES: usize = 128;
 const MOST_BYTES: Bytes = Bytes::mb(64);
-/// As everywhere in this process.
-const SESSION: SessionOptions = SessionOptions { threads: 1, spinning: false };
 
 /// Pictures, and what the source answers.
 #[derive(Debug)]
@@ -24,9 +22,8 @@ impl Judge {
     /// Asks the source about pictures spread over the set.
     pub fn of(source: &Prepared, pictures: (&Pictures, &Limits), progress: &mut dyn Progress) -> Result<Self> {
         let (set, limits) = pictures;
-        let [height, width] = source.card.input.size.map(u64::from);
-        let each = (height * width * 3 * 4).max(1);
-        let most = usize::try_from(MOST_BYTES.0 / each).unwrap_or(MOST_PICTURES).clamp(1, MOST_PICTURES);
+        let each = source.card.input.shape().iter().product::<usize>() * size_of::<f32>();
+        let most = (MOST_BYTES.0 as usize / each.max(1)).clamp(1, MOST_PICTURES);
         let some = set.spread(most);
         let mut model = source.clone().start(&SESSION)?;
         let (mut tensors, mut answers) = (Vec::new(), Vec::new());
@@ -36,11 +33,6 @@ impl Judge {
             Ok(())
         })?;
         Ok(Self { tensors, answers })
-    }
-
-    /// How many pictures it has.
-    pub fn pictures(&self) -> usize {
-        self.tensors.len()
     }
 
     /// Has a network answer at most `most` of the pictures, spread over them.

@@ -111,20 +111,17 @@ pub fn quantize(
         bases.push(base(network, &all, true, pictures, &mut warnings, progress)?);
     }
     let recipe = |method| Recipe { method, bound: calibration.bound };
-    let methods = calibration.method.map_or_else(|| Method::ALL.to_vec(), |method| vec![method]);
+    let recipes: Vec<Recipe> = match calibration.method {
+        None if is_auto => Method::ALL.into_iter().map(recipe).collect(),
+        method => vec![recipe(method.unwrap_or_default())],
+    };
     let mut agreement = None;
     let (mut base, recipe) = if calibration.effort == Effort::Plain {
-        (bases.remove(0), recipe(calibration.method.unwrap_or_default()))
+        (bases.remove(0), recipes[0])
     } else {
         let judge = Judge::of(model, pictures, progress)?;
         let mut search = Search { judge: &judge, folder, progress };
-        let recipes: Vec<Recipe> = if is_auto {
-            methods.into_iter().map(recipe).collect()
-        } else {
-            vec![recipe(calibration.method.unwrap_or_default())]
-        };
-        let (mut base, recipe) = search.best(bases, &recipes, &all)?;
-        let mut found = search.tried(&mut base, recipe, &all, usize::MAX)?;
+        let (mut base, recipe, mut found) = search.best(bases, &recipes, &all)?;
         let wanted = if let Effort::Auto(share) = calibration.effort { Some(share.0) } else { None };
         let falls_short = wanted.is_some_and(|wanted| !agrees(&found, wanted));
         if falls_short || calibration.effort == Effort::Sensitivity {
@@ -142,7 +139,7 @@ pub fn quantize(
                 ));
             }
         }
-        agreement = Some((found.agreement(), judge.pictures()));
+        agreement = Some((found.agreement(), found.images));
         (base, recipe)
     };
     let is_equalised = base.is_equalised;

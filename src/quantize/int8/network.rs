@@ -1,5 +1,4 @@
 //! The network in float32 that int8 starts from: normalisations folded into its weights, operators of ONNX only, some weights changed.
-use crate::input::Layout;
 use crate::model::{Level, Prepared};
 use crate::onnx::{External, Graph, Node, Shapes, TensorProto, infer};
 use crate::quantize::calibrate::Subject;
@@ -33,12 +32,7 @@ impl Network {
     pub fn over(model: Prepared) -> Result<Self> {
         let graph = model.graph()?;
         let (input, _) = model.ports()?;
-        let [height, width] = model.card.input.size.map(|side| side as usize);
-        let shape = match model.card.input.layout {
-            Layout::Nchw => [1, 3, height, width],
-            Layout::Nhwc => [1, height, width, 3],
-        };
-        let shapes = infer(&graph, &[(input, &shape)]);
+        let shapes = infer(&graph, &[(input, &model.card.input.shape())]);
         Ok(Self { graph, shapes, external: External::beside(model.graph_folder()), model, changed: BTreeMap::new() })
     }
 
@@ -83,10 +77,9 @@ impl Network {
     }
 
     /// The inputs of a node that change from picture to picture.
-    pub fn activations<'n>(&self, node: &'n Node) -> impl Iterator<Item = &'n str> {
-        let is_one = |name: &&str| self.graph.initializer(name).is_none();
-        let names: Vec<&str> = node.input.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-        names.into_iter().filter(is_one).collect::<Vec<_>>().into_iter()
+    pub fn activations<'n>(&'n self, node: &'n Node) -> impl Iterator<Item = &'n str> {
+        let given = node.input.iter().map(String::as_str).filter(|name| !name.is_empty());
+        given.filter(|name| self.graph.initializer(name).is_none())
     }
 
     /// The node that takes `tensor`, where it is the only one, and `tensor` no result of the graph.

@@ -7,7 +7,7 @@ use crate::model::Prepared;
 use crate::quantize::calibrate::Observed;
 use crate::quantize::evaluate::Likeness;
 use crate::units::Progress;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -40,28 +40,34 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The base and recipe with the least KL, all `layers` in int8.
-    pub fn best(&mut self, bases: Vec<Base>, recipes: &[Recipe], layers: &BTreeSet<usize>) -> Result<(Base, Recipe)> {
+    /// The base and recipe with the least KL, all `layers` in int8, and how near they answer.
+    pub fn best(
+        &mut self,
+        bases: Vec<Base>,
+        recipes: &[Recipe],
+        layers: &BTreeSet<usize>,
+    ) -> Result<(Base, Recipe, Likeness)> {
         self.progress.start("recipes", (bases.len() * recipes.len()) as u64);
-        let mut best: Option<(f64, Base, Recipe)> = None;
+        let mut best: Option<(Base, Recipe, Likeness)> = None;
+        let is_nearer =
+            |found: &Likeness, best: Option<&Likeness>| best.is_none_or(|best| found.mean_kl() < best.mean_kl());
         for mut base in bases {
-            let mut of_base: Option<(f64, Recipe)> = None;
+            let mut of_base: Option<(Recipe, Likeness)> = None;
             for &recipe in recipes {
-                let kl = self.tried(&mut base, recipe, layers, usize::MAX)?.mean_kl();
-                if of_base.is_none_or(|(least, _)| kl < least) {
-                    of_base = Some((kl, recipe));
+                let found = self.tried(&mut base, recipe, layers, usize::MAX)?;
+                if is_nearer(&found, of_base.as_ref().map(|(_, best)| best)) {
+                    of_base = Some((recipe, found));
                 }
                 self.progress.step();
             }
-            if let Some((kl, recipe)) = of_base
-                && best.as_ref().is_none_or(|(least, ..)| kl < *least)
+            if let Some((recipe, found)) = of_base
+                && is_nearer(&found, best.as_ref().map(|(.., best)| best))
             {
-                best = Some((kl, base, recipe));
+                best = Some((base, recipe, found));
             }
         }
         self.progress.finish();
-        let Some((_, base, recipe)) = best else { bail!("there is nothing to choose from") };
-        Ok((base, recipe))
+        best.context("there is nothing to choose from")
     }
 
     /// Measures what each int8 layer alone does to the answers.

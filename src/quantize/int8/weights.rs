@@ -62,9 +62,9 @@ pub fn rounded(weights: &[f32], form: Form, bound: Bound, least: &[f32]) -> Roun
         let mut of_inputs = Vec::with_capacity(form.inputs);
         for (input, kernel) in kernels.chunks(form.taps.max(1)).enumerate() {
             let steps = kept_sum(kernel, scale);
-            let sum = |all: &mut dyn Iterator<Item = f64>| all.sum::<f64>();
-            let after = sum(&mut steps.iter().map(|&step| f64::from(step) * f64::from(scale)));
-            of_inputs.push(after - sum(&mut kernel.iter().map(|&weight| f64::from(weight))));
+            let before: f64 = kernel.iter().map(|&weight| f64::from(weight)).sum();
+            let after: f64 = steps.iter().map(|&step| f64::from(step) * f64::from(scale)).sum();
+            of_inputs.push(after - before);
             for (tap, step) in steps.into_iter().enumerate() {
                 values[form.place(channel, input * form.taps + tap)] = step as i8;
             }
