@@ -3,6 +3,7 @@
 mod commands;
 mod endings;
 mod enforcing;
+mod forms;
 mod leftovers;
 mod places;
 

@@ -3,6 +3,7 @@ use crate::support::checked::{failing, fitting, killed, leaking};
 use dermai::deploy::{Blueprint, Origin, Severity, WebService};
 use dermai::memcheck::{Checked, Choice, Point};
 use dermai::memory::Ended;
+use dermai::quantize::Mode;
 use dermai::units::Bytes;
 use std::fs;
 use std::time::Duration;
@@ -58,6 +59,37 @@ fn a_plan_is_recommended_only_where_memory_is_why() {
         assert!(advice(&checked).contains("plan standard would do: 2048 MB"), "{}", advice(&checked));
         assert!(!advice(&checked).contains("not why") && checked.options.len() == 4);
     }
+}
+
+#[test]
+fn a_form_that_fits_is_recommended_before_a_plan() {
+    let mut checked = killed();
+    checked.options = plans();
+    checked.options.iter_mut().for_each(|choice| choice.fits = false);
+    let form = |mode: Mode, fits| Choice {
+        mode: Some(mode),
+        measured: false,
+        fits,
+        command: Some(format!("dermai quantize -o small/ --mode {mode}")),
+        ..checked.options[3].clone()
+    };
+    let forms = [form(Mode::Prepare, false), form(Mode::Fp16, true), form(Mode::Int8Weights, true)];
+    checked.options.splice(1.., forms);
+    let said = advice(&checked.clone().with_conclusions(None));
+    assert!(
+        said.contains(
+            "`dermai quantize -o small/ --mode fp16` would do: peak 66.2 MB, estimated; then `--model small/`"
+        ),
+        "{said}"
+    );
+    assert!(!said.contains("int8-weights") && !said.contains("no plan"), "{said}");
+    // A plan that fits is still named.
+    checked.options.push(Choice { fits: true, ..plans().remove(2) });
+    let said = advice(&checked.clone().with_conclusions(None));
+    assert!(said.contains("--mode fp16` would do") && said.contains("plan standard would do"), "{said}");
+    checked.options.iter_mut().for_each(|choice| choice.fits = false);
+    let said = advice(&checked.with_conclusions(None));
+    assert!(said.contains("no plan in the table has enough memory"), "{said}");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! `dermai memcheck`: whether a deployment fits its memory, before it is deployed.
-use super::common::find_model;
+use super::common::warn;
 use super::{ExitStatus, say, unless_closed};
 use crate::deploy::Severity;
 use crate::input::Limits;
-use crate::memcheck::{self, Band, Budget, Checked, Drive, Rig, command, pipeline};
+use crate::memcheck::{self, Band, Budget, Checked, Drive, Forms, Rig, command, pipeline};
 use crate::memory::{Ladder, Mechanism, granted};
+use crate::model::Prepared;
+use crate::quantize;
 use crate::report::Terminal;
 use crate::report::memcheck as view;
 use crate::units::{Bytes, Progress};
@@ -37,6 +39,7 @@ Examples:
   dermai memcheck --floor --plot floor.svg            # the smallest limit that it survives
   dermai memcheck --json report.json --junit memcheck.xml --markdown \"$GITHUB_STEP_SUMMARY\"
   dermai memcheck --compare report.json               # exit status 1 when the peak has grown
+  dermai memcheck --measure-options --calibrate photos/ --eval labels.csv    # each smaller form, made and measured
   dermai memcheck --budget 512MB -- python3 -u app.py --once
   dermai memcheck --http http://127.0.0.1:8000/predict --field image -- gunicorn app:app
 
@@ -99,9 +102,15 @@ pub struct Args {
     /// Find the smallest limit that the pipeline survives, and its latency above it.
     #[arg(long, help_heading = "Verdict")]
     floor: bool,
-    /// Measure the options instead of estimating them.
+    /// Measure the options instead of estimating them: the pipeline under each plan, and each form of `dermai quantize`, which is made for it.
     #[arg(long, help_heading = "Verdict")]
     measure_options: bool,
+    /// Images to calibrate the form `int8` with, which is an estimate without: a folder, or a `labels.csv`.
+    #[arg(long, value_name = "DIR|CSV", requires = "measure_options", value_hint = ValueHint::AnyPath, help_heading = "Verdict")]
+    calibrate: Option<PathBuf>,
+    /// Labelled images that show what accuracy each form costs: a `labels.csv` (`file,label`; labels are the card's ids), or a folder with one.
+    #[arg(long, value_name = "DIR|CSV", requires = "measure_options", value_hint = ValueHint::AnyPath, help_heading = "Verdict")]
+    eval: Option<PathBuf>,
     /// Compare with an earlier `--json` report; exit status 1 when the predicted peak has grown by more than `--drift`.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Verdict")]
     compare: Option<PathBuf>,
@@ -229,8 +238,12 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
         Pictures::none()
     };
     let mut checked = if args.command.is_empty() {
-        let prepared = find_model(args.model.as_deref(), quiet)?;
+        let prepared = Prepared::find(args.model.as_deref())?;
+        // That it will run by another form is a finding.
+        let said = prepared.warnings.iter().filter(|warning| prepared.by_portable() != Some(warning.as_str()));
+        warn(&said.cloned().collect::<Vec<_>>(), quiet);
         let model = prepared.card.name.clone();
+        let forms = forms(args, &prepared)?;
         let Starter { start, own, model: place } = Starter::new(place, prepared, &pictures)?;
         let mut rig = Rig::new(ladder, start, &own, patience);
         rig.cancelled = cancelled;
@@ -244,6 +257,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
             runs: args.runs.into(),
             floor: args.floor,
             measure_options: args.measure_options,
+            forms,
         };
         memcheck::check(&mut rig, &config, progress)?
     } else {
@@ -260,6 +274,27 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     }
     outputs.write(&checked)?;
     Ok(if says_no(&checked, args.fail_on) { ExitStatus::No } else { ExitStatus::Done })
+}
+
+/// What smaller forms are made of, unless the model is one.
+fn forms(args: &Args, model: &Prepared) -> Result<Option<Forms>> {
+    let Some(forms) = Forms::of(model, args.model.as_deref())? else {
+        let given = [("--calibrate", args.calibrate.is_some()), ("--eval", args.eval.is_some())];
+        if let Some((flag, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+            bail!("`{flag}` is about forms of the model, and this one is a bundle already: leave it out");
+        }
+        return Ok(None);
+    };
+    let labelled = |place: &PathBuf| {
+        let set = quantize::Pictures::labelled(place, &model.card)?;
+        ensure!(set.is_labelled(), "`--eval {}`: accuracy needs a label for each image", place.display());
+        Ok(set)
+    };
+    Ok(Some(Forms {
+        calibration: args.calibrate.as_deref().map(quantize::Pictures::unlabelled).transpose()?,
+        evaluation: args.eval.as_ref().map(labelled).transpose()?,
+        ..forms
+    }))
 }
 
 /// Whether the answer is no.

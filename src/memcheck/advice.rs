@@ -1,6 +1,6 @@
 //! What the measurements found, and what to do about the verdict.
 use super::pipeline::{DECODE, ENCODE, EXPLAIN, INFER, MODEL, REQUESTS, START, TWO};
-use super::{Cache, Checked, StagePeak};
+use super::{Cache, Checked, Choice, StagePeak};
 use crate::deploy::{Finding, Origin, Severity};
 use crate::memory::Ended;
 use crate::units::Bytes;
@@ -103,6 +103,18 @@ pub fn no_floor() -> Finding {
     }
 }
 
+/// That a bundle runs otherwise than it was made to, and why.
+pub fn portable_form(why: &str) -> Finding {
+    Finding {
+        rule: "portable-form",
+        severity: Severity::Warning,
+        origin: Origin::Measurement,
+        path: MODEL.to_owned(),
+        message: why.to_owned(),
+        fix: "check it where it will run: memory and time are those of the portable form".to_owned(),
+    }
+}
+
 /// That a command was not held to the CPU share of its budget.
 pub fn share_not_held() -> Finding {
     Finding {
@@ -128,13 +140,27 @@ pub fn sentences(checked: &Checked) -> Vec<String> {
         all.push(alone(checked.outcome.ended).to_owned());
     }
     if checked.wants_memory() {
-        let enough = checked.options.iter().skip(1).find(|choice| choice.fits);
-        all.push(match enough {
-            Some(choice) => format!("{} would do: {} of memory{}", choice.name, choice.memory, price(choice.price)),
-            None => "no plan in the table has enough memory: the model has to become smaller".to_owned(),
+        let fits = |choice: &&Choice| choice.fits;
+        // The modes stand in the order of what they lose.
+        let form = checked.options.iter().filter(|choice| choice.mode.is_some()).find(fits);
+        all.extend(form.map(smaller));
+        let plan = checked.options.iter().skip(1).filter(|choice| choice.mode.is_none()).find(fits);
+        all.extend(match plan {
+            Some(choice) => {
+                Some(format!("{} would do: {} of memory{}", choice.name, choice.memory, price(choice.price)))
+            }
+            None if form.is_some() => None,
+            None => Some("no plan in the table has enough memory: the model has to become smaller".to_owned()),
         });
     }
     all
+}
+
+/// The form of the model that would do, and how it is had.
+fn smaller(form: &Choice) -> String {
+    let known = if form.measured { "measured" } else { "estimated" };
+    let command = form.command.as_deref().unwrap_or(&form.name);
+    format!("`{command}` would do: peak {}, {known}; then `--model small/`", form.peak)
 }
 
 /// What to do about a program that memory would not help.

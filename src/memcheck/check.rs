@@ -1,18 +1,22 @@
 //! The whole check of a model: runs under the budget, one at the plan's CPU share, the floor, and what follows from them.
 use super::advice;
 use super::floor;
-use super::peaks::{Peaks, allowance};
+use super::forms::{self, Forms};
+use super::peaks::allowance;
 use super::pipeline::{REQUESTS, Work};
-use super::rig::{Measured, Rig, machine_allows};
+use super::rig::{Measured, Rig};
+use super::series::Series;
 use super::slope;
 use super::times::{SLOW_REQUESTS, Times, at_share};
 use super::{Budget, Checked, Choice, CpuShare, Subject, Verdict, options};
 use crate::deploy::{Finding, Plan, WebService};
 use crate::memory;
-use crate::model::Identity;
 use crate::units::{Bytes, Progress};
 use anyhow::Result;
 use std::time::Duration;
+
+/// The form of a model that is no bundle.
+const RAW: &str = "raw";
 
 /// What is checked.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub struct Config {
     pub floor: bool,
     /// Whether options are measured instead of estimated.
     pub measure_options: bool,
+    /// What smaller forms of the model are made of; none: it is one.
+    pub forms: Option<Forms>,
 }
 
 /// Checks a model.
@@ -42,85 +48,61 @@ pub struct Config {
 /// # Errors
 /// When a run cannot be made at all; that it does not fit is a result.
 pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Result<Checked> {
-    let once = Work { requests: 0, at_once: false, ..config.work.clone() };
-    let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
-    let plans = options::plans(&config.budget, config.service.as_ref());
-    let measured_plans = if config.measure_options { plans.len() } else { 0 };
-    let share = config.budget.cpus;
-    let total =
-        1 + config.runs + usize::from(share.is_some()) + measured_plans + if config.floor { floor::STEPS } else { 0 };
-    progress.start("runs", total as u64);
+    let budget = config.budget.clone();
+    let plans = options::plans(&budget, config.service.as_ref());
+    let share = budget.cpus;
+    let steps = [
+        Series::steps(config.runs),
+        usize::from(share.is_some()),
+        if config.measure_options { plans.len() } else { 0 },
+        if config.measure_options { config.forms.as_ref().map_or(0, |forms| forms.steps(config.runs)) } else { 0 },
+        if config.floor { floor::STEPS } else { 0 },
+    ];
+    progress.start("runs", steps.into_iter().sum::<usize>() as u64);
 
-    rig.discover(&once)?;
-    progress.step();
-    let mut peaks = Peaks::default();
-    let mut passes = Vec::new();
-    for _ in 1..config.runs.max(1) {
-        let pass = rig.run(&once, limit)?;
-        progress.step();
-        peaks.add(&pass.run);
-        let survived = pass.run.outcome.survived();
-        passes.push(pass);
-        if !survived {
-            break;
-        }
-    }
-    // A first pass that did not survive says it all.
-    let failed = passes.pop_if(|pass| !pass.run.outcome.survived());
-    let long = if let Some(pass) = failed {
-        pass
-    } else {
-        let long = rig.run(&config.work, limit)?;
-        progress.step();
-        peaks.add(&long.run);
-        long
-    };
-    // What ran into the limit took what it got; what it wanted shows without the limit.
-    let free = if long.run.limited || !long.run.outcome.survived() {
-        let free = rig.run(&config.work, memory::Budget { memory: Some(machine_allows()), cpus: None })?;
-        peaks.add(&free.run);
-        Some(free)
-    } else {
-        None
-    };
-    let stages = peaks.stages();
+    let series = Series::run(rig, &config.work, &budget, config.runs, progress)?;
+    let (stages, verdict, unhurried) = (series.peaks.stages(), series.verdict(&budget), series.unhurried());
+    let long = &series.long;
     // At a tenth of a processor what does not fit would not fit for longer.
     let slow =
-        share.filter(|_| long.run.outcome.survived()).map(|share| cpu_share(rig, config, share, &long)).transpose()?;
+        share.filter(|_| long.run.outcome.survived()).map(|share| cpu_share(rig, config, share, long)).transpose()?;
     if share.is_some() {
         progress.step();
     }
-    let predicted = peaks.highest();
+    let predicted = series.peaks.highest();
     // A watchdog takes nothing back: under it the floor is the peak.
     let floor = if config.floor && !long.run.estimated {
-        Some(floor::find(rig, &once, predicted.peak, progress)?)
+        Some(floor::find(rig, &config.work.first_pass(), predicted.peak, progress)?)
     } else {
         None
     };
     let no_floor = (config.floor && floor.is_none()).then(advice::no_floor);
-    let budget = config.budget.clone();
     let requests = long.run.stages.iter().find(|stage| stage.name == REQUESTS);
     let left = Bytes(budget.memory.0.saturating_sub(predicted.peak.0));
     let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
-    let verdict = Verdict::of(
-        &predicted,
-        Bytes(allowance(&long.run).0.max(peaks.unseen(&predicted).0)),
-        &budget,
-        &long.run.outcome,
-    );
-    // How long it takes where memory is not short.
-    let unhurried = Times::of(&free.as_ref().unwrap_or(&long).run).first_answer;
-    let mut choices = choices(rig, config, &plans, &verdict, unhurried, progress)?;
-    choices[0].first_answer = match &slow {
+    let mut first = options::as_it_is(&budget, config.service.as_ref(), &verdict, unhurried);
+    first.first_answer = match &slow {
         Some(slow) if slow.enforced => slow.first_answer,
-        _ if long.run.outcome.survived() => choices[0].first_answer,
+        _ if long.run.outcome.survived() => first.first_answer,
         _ => None,
     };
+    let mut choices = vec![first];
+    choices.extend(on_plans(rig, config, &plans, &verdict, unhurried, progress)?);
+    let smaller = forms::choices(rig, config, &stages, &choices[0], progress)?;
+    choices.splice(1..1, smaller);
     progress.finish();
-    let enforced = rig.enforced(&budget, &passes, &long);
+    let enforced = rig.enforced(&budget, &series.passes, long);
+    let answering = series.answering();
+    if let Some(answering) = answering.filter(|answering| answering.identity.form != RAW) {
+        choices[0].note = Some(format!(
+            "it is a bundle already (`{}`): other forms are made of the .onnx that it was made from",
+            answering.identity.form
+        ));
+    }
+    let portable = answering.and_then(|answering| answering.by_portable.as_deref()).map(advice::portable_form);
     let checked = Checked {
         subject: Subject::Model {
-            identity: long.identity.clone().or_else(|| identity(&passes)),
+            identity: answering.map(|answering| answering.identity.clone()),
             name: config.model.clone(),
             gradcam: config.work.gradcam,
             pictures: config.pictures.clone(),
@@ -134,16 +116,12 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         floor,
         verdict,
         options: choices,
-        findings: config.findings.iter().cloned().chain(no_floor).collect(),
+        findings: config.findings.iter().cloned().chain(no_floor).chain(portable).collect(),
         checklist: Vec::new(),
-        timeline: long.timeline(),
+        timeline: series.long.timeline(),
         comparison: None,
     };
     Ok(checked.with_conclusions(config.service.as_ref()))
-}
-
-fn identity(passes: &[Measured]) -> Option<Identity> {
-    passes.iter().find_map(|pass| pass.identity.clone())
 }
 
 /// Times at the plan's share of a processor: with the kernel's quota, or a whole processor's divided by it.
@@ -153,8 +131,8 @@ fn cpu_share(rig: &mut Rig, config: &Config, share: f64, long: &Measured) -> Res
     at_share(rig, share, long, |rig| rig.run(&work, limit))
 }
 
-/// The options, estimated from what was measured, or measured each.
-fn choices(
+/// The same on other plans, estimated from what was measured, or measured each.
+fn on_plans(
     rig: &mut Rig,
     config: &Config,
     plans: &[Plan],
@@ -162,7 +140,7 @@ fn choices(
     whole: Option<Duration>,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Choice>> {
-    let mut choices = vec![options::as_it_is(&config.budget, config.service.as_ref(), verdict, whole)];
+    let mut choices = Vec::new();
     for plan in plans {
         let mut choice = options::on_plan(plan, verdict, whole);
         if config.measure_options {

@@ -38,6 +38,7 @@
 //!     runs: 3,
 //!     floor: false,
 //!     measure_options: false,
+//!     forms: None,
 //! };
 //! let checked = check(&mut rig, &config, &mut ())?;
 //! println!("{} of {memory} in `{}`", checked.verdict.peak, checked.verdict.peak_stage);
@@ -50,12 +51,15 @@ mod checklist;
 pub mod command;
 mod compare;
 mod drive;
+mod estimate;
 mod floor;
+mod forms;
 mod options;
 mod peaks;
 pub mod pipeline;
 pub mod protocol;
 mod rig;
+mod series;
 mod slope;
 mod times;
 mod verdict;
@@ -63,12 +67,15 @@ mod verdict;
 pub use check::{Config, check};
 pub use compare::{Earlier, compare};
 pub use drive::Drive;
+pub use estimate::ERROR as ESTIMATE_ERROR;
+pub use forms::Forms;
 pub use rig::{Rig, Start, cold_files, fresh_copy, own_folder};
 pub use verdict::{Band, Verdict};
 
 use crate::deploy::{Finding, WebService};
 use crate::memory::{Ended, Mechanism, Outcome, Sample};
 use crate::model::Identity;
+use crate::quantize::Mode;
 use crate::units::Bytes;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -270,6 +277,8 @@ pub struct Floor {
 pub struct Choice {
     /// What: `as it is`, `plan starter`, `quantize int8`.
     pub name: String,
+    /// What is done to the model; none: nothing.
+    pub mode: Option<Mode>,
     /// Memory that it has.
     pub memory: Bytes,
     /// Share of a processor that it has.
@@ -282,10 +291,14 @@ pub struct Choice {
     pub fits: bool,
     /// Time from start to the first answer, measured or estimated as the peak is; none where nothing is known.
     pub first_answer: Option<Duration>,
-    /// Change of accuracy in points; none where nothing changes.
+    /// Change of the top-1 accuracy in percentage points; none where nothing changes, or it was not measured.
     pub accuracy_change: Option<f64>,
     /// List price in USD a month; none where it is not known.
     pub price: Option<f64>,
+    /// What to know of it, such as why it was not measured.
+    pub note: Option<String>,
+    /// The command that makes it; none where there is nothing to make.
+    pub command: Option<String>,
 }
 
 /// A point of the deployment checklist.

@@ -21,6 +21,7 @@ pub fn as_it_is(budget: &Budget, service: Option<&WebService>, verdict: &Verdict
     let plan = service.map(|service| service.plan);
     Choice {
         name: plan.map_or_else(|| "as it is".to_owned(), |plan| format!("as it is, plan {}", plan.id)),
+        mode: None,
         memory: budget.memory,
         cpus: budget.cpus,
         peak: verdict.peak,
@@ -29,6 +30,8 @@ pub fn as_it_is(budget: &Budget, service: Option<&WebService>, verdict: &Verdict
         first_answer: whole.map(|whole| at_share(whole, budget.cpus)),
         accuracy_change: None,
         price: plan.and_then(|plan| plan.usd_a_month),
+        note: None,
+        command: None,
     }
 }
 
@@ -36,6 +39,7 @@ pub fn as_it_is(budget: &Budget, service: Option<&WebService>, verdict: &Verdict
 pub fn on_plan(plan: &Plan, verdict: &Verdict, whole: Option<Duration>) -> Choice {
     Choice {
         name: format!("plan {}", plan.id),
+        mode: None,
         memory: plan.memory,
         cpus: Some(plan.cpu),
         peak: verdict.peak,
@@ -44,6 +48,8 @@ pub fn on_plan(plan: &Plan, verdict: &Verdict, whole: Option<Duration>) -> Choic
         first_answer: whole.map(|whole| at_share(whole, Some(plan.cpu))),
         accuracy_change: None,
         price: plan.usd_a_month,
+        note: None,
+        command: None,
     }
 }
 
@@ -62,6 +68,6 @@ pub fn settle(checked: &mut Checked, kind: Option<Kind>) {
 }
 
 /// What takes `whole` on a processor of its own takes longer on a part of one.
-fn at_share(whole: Duration, cpus: Option<f64>) -> Duration {
+pub fn at_share(whole: Duration, cpus: Option<f64>) -> Duration {
     whole.mul_f64(cpus.map_or(1.0, |cpus| (1.0 / cpus).max(1.0)))
 }

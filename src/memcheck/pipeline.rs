@@ -1,6 +1,6 @@
 //! The pipeline that a deployment runs, in the order in which `predict`, `gradcam` and a server that loads its model at the first request run it:
 //! what the measured child does.
-use super::protocol::Marks;
+use super::protocol::{Answering, Marks};
 use crate::explain::overlay::{Colormap, Heat, Style, write_overlay};
 use crate::explain::{Explainer, Map, Wanted};
 use crate::input::{Geometry, Limits, Source, UprightRows};
@@ -58,6 +58,13 @@ pub struct Work {
     pub at_once: bool,
 }
 
+impl Work {
+    /// The same without requests behind the first pass.
+    pub fn first_pass(&self) -> Self {
+        Self { requests: 0, at_once: false, ..self.clone() }
+    }
+}
+
 /// Rounds of two requests at once: the first settles what the second needs.
 const ROUNDS: usize = 2;
 
@@ -80,7 +87,9 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
         marks.stage(MODEL)?;
         let prepared = waiting.take().context("there is one picture")?;
         let engine = running.insert(Engine::start(prepared, work)?);
-        marks.note(&serde_json::to_string(engine.model().identity()?)?)?;
+        let model = engine.model();
+        let by_portable = model.by_portable().map(str::to_owned);
+        marks.note(&serde_json::to_string(&Answering { identity: model.identity()?.clone(), by_portable })?)?;
         marks.stage(if work.gradcam { EXPLAIN } else { INFER })?;
         let map = engine.answer(&read)?;
         if work.gradcam {

@@ -1,12 +1,23 @@
 //! What the measured child tells, line by line on its standard output, and how it is understood. After each stage and step it waits for a
 //! line on its standard input, so that the parent has read its memory before it goes on.
 use crate::memory::Heard;
+use crate::model::Identity;
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 
 const STAGE: &str = "dermai-stage ";
 const STEP: &str = "dermai-step";
 const NOTE: &str = "dermai-note ";
+
+/// Who answers, as the child notes it once the model is there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answering {
+    /// The model.
+    pub identity: Identity,
+    /// Why it is a bundle's portable form.
+    pub by_portable: Option<String>,
+}
 
 /// Tells where a pipeline is.
 pub trait Marks {

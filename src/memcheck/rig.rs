@@ -1,9 +1,8 @@
 //! Where runs are measured: the ladder, a fresh copy of the program, and the files that have to leave the page cache before each run.
 use super::pipeline::{START, Work};
-use super::protocol;
+use super::protocol::{self, Answering};
 use super::{Cache, Enforced, Timeline};
 use crate::memory::{self, Budget, Event, Heard, Ladder, Plan, Run, Teller, evict, granted, resident};
-use crate::model::Identity;
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -35,6 +34,8 @@ pub struct Rig {
     start: Start,
     /// Files that belong to what is measured.
     own: BTreeSet<PathBuf>,
+    /// What this process had mapped when the rig was made: its children map it as well.
+    ours: BTreeSet<PathBuf>,
     /// Files that a child was seen to map besides.
     found: BTreeSet<PathBuf>,
     /// Copies of libraries that other processes have mapped.
@@ -46,7 +47,7 @@ pub struct Measured {
     /// Its memory, stage by stage.
     pub run: Run,
     /// The model that answered.
-    pub identity: Option<Identity>,
+    pub answering: Option<Answering>,
     /// State of the page cache at its start.
     pub cache: Cache,
     /// Pages of files that other processes had mapped when it began: charged to them.
@@ -68,9 +69,15 @@ impl Rig {
             cancelled: Arc::default(),
             start,
             own,
+            ours: memory::mapped_files(Path::new("/"), std::process::id()),
             found: BTreeSet::new(),
             libraries: None,
         }
+    }
+
+    /// Takes further files for those of the children, such as another form's of the model.
+    pub fn adopt(&mut self, files: &[PathBuf]) {
+        self.own.extend(files.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())));
     }
 
     /// Runs the work without measuring it, to learn which files it maps: they have to be cold in the runs that are measured. Libraries that
@@ -80,10 +87,9 @@ impl Rig {
     /// As [`Rig::run`].
     pub fn discover(&mut self, work: &Work) -> Result<()> {
         self.run(work, Budget { memory: Some(machine_allows()), cpus: None })?;
-        let ours = memory::mapped_files(Path::new("/"), std::process::id());
         let is_library = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
         let stays = |path: &&PathBuf| evict(path).and_then(|()| resident(path)).is_ok_and(|left| left.0 > 0);
-        let warm = self.found.iter().filter(is_library).filter(|path| !ours.contains(*path)).filter(stays);
+        let warm = self.found.iter().filter(is_library).filter(|path| !self.ours.contains(*path)).filter(stays);
         let warm: Vec<PathBuf> = warm.cloned().collect();
         if warm.is_empty() {
             return Ok(());
@@ -148,12 +154,12 @@ impl Rig {
             files: &files,
             cancelled: &self.cancelled,
         };
-        let (mut identity, mut said) = (None, None);
+        let (mut answering, mut said) = (None, None);
         let mut listen = |event: &Event| {
             match event {
                 Event::Out(line) => {
                     let told = protocol::note(line).and_then(|note| serde_json::from_str(note).ok());
-                    identity = told.or(identity.take());
+                    answering = told.or(answering.take());
                 }
                 Event::Error(line) if !line.trim().is_empty() => said = Some(line.clone()),
                 _ => {}
@@ -172,7 +178,7 @@ impl Rig {
             );
         }
         self.found.extend(run.mapped.iter().filter(|path| !self.own.contains(*path)).cloned());
-        Ok(Measured { run, identity, cache, shared, said })
+        Ok(Measured { run, answering, cache, shared, said })
     }
 
     /// Drops the files' pages from the cache. A file of our own that stays makes it a warm one; what others have mapped is counted.
@@ -217,7 +223,7 @@ pub fn machine_allows() -> Bytes {
 }
 
 /// Where temporary folders may lie: beside the program, or where they usually do.
-fn places() -> Vec<PathBuf> {
+pub fn places() -> Vec<PathBuf> {
     let beside = env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
     beside.into_iter().chain([env::temp_dir()]).collect()
 }

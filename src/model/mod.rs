@@ -108,6 +108,7 @@ pub struct Model {
     hash: Option<JoinHandle<Result<String>>>,
     identity: Identity,
     warnings: Vec<String>,
+    by_portable: Option<String>,
 }
 
 impl Prepared {
@@ -178,6 +179,11 @@ impl Prepared {
     /// The folder that its graph lies in, and what is beside it.
     pub fn graph_folder(&self) -> &Path {
         self.file.folder()
+    }
+
+    /// Why a bundle will run by its portable form, as far as the CPU says it; it is one of the warnings.
+    pub fn by_portable(&self) -> Option<&str> {
+        self.form.warning.as_deref()
     }
 
     /// What the graph's file says under `key` in its `metadata_props`.
@@ -308,8 +314,10 @@ impl Prepared {
             cpu: cpu_class().to_owned(),
         };
         let (input, output) = self.ports().map(|(input, output)| (input.to_owned(), output.to_owned()))?;
-        let warnings = self.form.warning.into_iter().filter(|warning| !self.warnings.contains(warning)).collect();
-        Ok(Model { card: self.card, session: session?, input, output, hash: Some(hash), identity, warnings })
+        let by_portable = self.form.warning;
+        let warnings = by_portable.iter().filter(|warning| !self.warnings.contains(warning)).cloned().collect();
+        let hash = Some(hash);
+        Ok(Model { card: self.card, session: session?, input, output, hash, identity, warnings, by_portable })
     }
 }
 
@@ -331,6 +339,11 @@ impl Model {
     /// What was found only when it was started, one sentence each; [`Prepared::warnings`] has the rest.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Why a bundle runs by its portable form; none where it runs by the one that was made for this CPU and runtime, or is no bundle.
+    pub fn by_portable(&self) -> Option<&str> {
+        self.by_portable.as_deref()
     }
 
     /// Probabilities, one a label, for a tensor `[1, 3, H, W]` or `[1, H, W, 3]` as the card's layout says.

@@ -6,6 +6,7 @@ use dermai::memcheck::{
 };
 use dermai::memory::{Ended, Mechanism, Outcome, Sample};
 use dermai::model::Identity;
+use dermai::quantize::Mode;
 use dermai::units::Bytes;
 use std::time::Duration;
 
@@ -83,6 +84,9 @@ fn choice(name: &str, memory: u64, cpus: f64, peak: u64) -> Choice {
         first_answer: Some(Duration::from_secs_f64(0.32 / cpus)),
         accuracy_change: None,
         price: Some(0.0),
+        mode: None,
+        note: None,
+        command: None,
     }
 }
 
@@ -100,7 +104,14 @@ fn options() -> Vec<Choice> {
         choice("as it is", 512, 0.1, 1216),
         Choice { price: Some(7.0), ..choice("plan starter", 512, 0.5, 1216) },
         Choice { price: Some(25.0), ..choice("plan standard", 2048, 1.0, 1216) },
-        Choice { measured: false, accuracy_change: Some(-0.4), ..choice("quantize int8", 512, 0.1, 662) },
+        Choice {
+            measured: false,
+            accuracy_change: Some(-0.4),
+            mode: Some(Mode::Int8),
+            note: Some("it needs pictures to calibrate with: `--calibrate DIR`".into()),
+            command: Some("dermai quantize -o small/ --mode int8 --calibrate DIR".into()),
+            ..choice("quantize int8", 512, 0.1, 662)
+        },
     ]
 }
 
@@ -340,6 +351,7 @@ pub fn hostile() -> Checked {
     }
     for choice in &mut checked.options {
         choice.name = evil();
+        choice.note = Some(evil());
     }
     for finding in &mut checked.findings {
         (finding.path, finding.message, finding.fix) = (evil(), evil(), evil());

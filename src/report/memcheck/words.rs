@@ -1,6 +1,6 @@
 //! Sentences that several views share. Text from outside stands in them as it came: each view escapes the whole.
 use crate::deploy::{Finding, Origin, Severity};
-use crate::memcheck::{Cache, Checked, CpuShare, Requests, Subject};
+use crate::memcheck::{Cache, Checked, CpuShare, ESTIMATE_ERROR, Requests, Subject};
 use crate::memory::Ended;
 use crate::report::table::time;
 use crate::units::Bytes;
@@ -178,15 +178,17 @@ pub fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// What has to be known about the options: when prices were looked up, and what is not listed. A command has no forms.
+/// What has to be known about the options: when prices were looked up, how good an estimate is, and what each says of itself.
 pub fn notes(checked: &Checked, as_of: Option<&str>) -> Vec<String> {
     let as_of = as_of.map(|date| format!(" as of {date}")).unwrap_or_default();
     let prices = format!("Prices are list prices in USD a month{as_of}; look them up before you decide.");
-    let forms =
-        "Smaller forms of the model are not listed yet: `dermai quantize` makes one, `--model` checks it.".to_owned();
+    let forms = format!(
+        "Forms that `dermai quantize` makes are estimated, to {ESTIMATE_ERROR} of the peak: `--measure-options` makes and measures each."
+    );
     let has_price = checked.options.iter().any(|choice| choice.price.is_some());
-    let has_forms = matches!(checked.subject, Subject::Model { .. });
-    has_price.then_some(prices).into_iter().chain(has_forms.then_some(forms)).collect()
+    let has_estimate = checked.options.iter().any(|choice| choice.mode.is_some() && !choice.measured);
+    let own = checked.options.iter().filter_map(|choice| Some(format!("{}: {}.", choice.name, choice.note.as_ref()?)));
+    has_price.then_some(prices).into_iter().chain(has_estimate.then_some(forms)).chain(own).collect()
 }
 
 #[cfg(test)]

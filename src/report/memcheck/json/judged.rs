@@ -42,6 +42,8 @@ pub struct Choice<'a> {
     first_answer_milliseconds: Option<f64>,
     accuracy_change: Option<f64>,
     price: Option<f64>,
+    note: Option<&'a str>,
+    command: Option<&'a str>,
 }
 
 impl<'a> From<&'a plain::Choice> for Choice<'a> {
@@ -56,6 +58,8 @@ impl<'a> From<&'a plain::Choice> for Choice<'a> {
             first_answer_milliseconds: choice.first_answer.map(milliseconds),
             accuracy_change: choice.accuracy_change,
             price: choice.price,
+            note: choice.note.as_deref(),
+            command: choice.command.as_deref(),
         }
     }
 }

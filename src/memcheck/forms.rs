@@ -1,0 +1,190 @@
+//! Smaller forms of the model that is checked: what each would take, by an estimate or by being made and measured.
+use super::check::Config;
+use super::estimate;
+use super::options::at_share;
+use super::rig::{Rig, own_folder, places};
+use super::series::Series;
+use super::{Choice, StagePeak};
+use crate::input::Limits;
+use crate::model::Prepared;
+use crate::quantize::{self, Bound, Calibration, Effort, Mode, Pictures, make};
+use crate::units::{Bytes, Progress};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use tempfile::TempDir;
+
+/// What forms are made of.
+#[derive(Clone, Debug)]
+pub struct Forms {
+    /// The model, as `--model` takes it.
+    pub model: PathBuf,
+    /// As the user named it; none: it is the default one.
+    pub named: Option<PathBuf>,
+    /// Bytes of its graph and weights.
+    pub bytes: Bytes,
+    /// What [`Mode::Int8`] is calibrated with; none: it stays an estimate.
+    pub calibration: Option<Pictures>,
+    /// Labelled pictures that show what accuracy a form costs; none: that is not known.
+    pub evaluation: Option<Pictures>,
+}
+
+impl Forms {
+    /// Of a model that is named so; none of a bundle, of which nothing can be made.
+    ///
+    /// # Errors
+    /// When its files cannot be looked at.
+    pub fn of(model: &Prepared, named: Option<&Path>) -> Result<Option<Self>> {
+        if model.is_form() {
+            return Ok(None);
+        }
+        let size = |path: &PathBuf| Ok(fs::metadata(path).with_context(|| format!("`{}`", path.display()))?.len());
+        Ok(Some(Self {
+            model: model.place().to_owned(),
+            named: named.map(Path::to_owned),
+            bytes: Bytes(model.weight_files()?.iter().map(size).sum::<Result<u64>>()?),
+            calibration: None,
+            evaluation: None,
+        }))
+    }
+
+    /// By what is lost, the least first.
+    const MODES: [Mode; 4] = [Mode::Prepare, Mode::Fp16, Mode::Int8Weights, Mode::Int8];
+
+    /// Runs that measuring them takes.
+    pub fn steps(&self, runs: usize) -> usize {
+        Self::MODES.iter().filter(|mode| self.calibrated(**mode)).count() * Series::steps(runs)
+    }
+
+    fn calibrated(&self, mode: Mode) -> bool {
+        mode != Mode::Int8 || self.calibration.is_some()
+    }
+
+    /// What makes one.
+    fn command(&self, mode: Mode) -> String {
+        let model = self.named.as_deref().map(quoted).unwrap_or_default();
+        let calibrate = if mode == Mode::Int8 { " --calibrate DIR" } else { "" };
+        format!("dermai quantize{model} -o small/ --mode {mode}{calibrate}")
+    }
+
+    /// Makes one in `folder`. Gives its files and the change of accuracy.
+    fn made(&self, mode: Mode, folder: &Path, limits: Limits) -> Result<(Prepared, Option<f64>)> {
+        let output = folder.join("form");
+        let calibration = self.calibration.clone().filter(|_| mode == Mode::Int8).map(|pictures| Calibration {
+            pictures,
+            method: None,
+            bound: Bound::Full,
+            effort: Effort::Plain,
+        });
+        let evaluation = self.evaluation.clone();
+        let config =
+            quantize::Config { calibration, evaluation, limits, ..quantize::Config::plain(mode, output.clone()) };
+        let made = make(&Prepared::find(Some(&self.model))?, &config, &mut ())?;
+        let accuracy = made.measured.answers.and_then(|answers| answers.accuracy);
+        Ok((Prepared::find(Some(&output))?, accuracy.map(|pair| (pair.after.top1() - pair.before.top1()) * 100.0)))
+    }
+}
+
+/// A path as a shell takes it, behind a space.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    if path.chars().all(is_plain) { format!(" {path}") } else { format!(" '{}'", path.replace('\'', "'\\''")) }
+}
+
+/// The forms as options, where there are any; `whole` is the model as it is, and `stages` are its peaks.
+///
+/// # Errors
+/// When the user gives up. That a form cannot be made or measured is noted with its estimate.
+pub fn choices(
+    rig: &mut Rig,
+    config: &Config,
+    stages: &[StagePeak],
+    whole: &Choice,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Choice>> {
+    let Some(forms) = &config.forms else { return Ok(Vec::new()) };
+    let mut choices = Vec::new();
+    for mode in Forms::MODES {
+        let peak = estimate::peak(stages, whole.peak, forms.bytes, mode);
+        let mut choice = Choice {
+            name: format!("quantize {mode}"),
+            mode: Some(mode),
+            peak,
+            measured: false,
+            fits: peak <= whole.memory,
+            first_answer: None,
+            command: Some(forms.command(mode)),
+            ..whole.clone()
+        };
+        if config.measure_options && !forms.calibrated(mode) {
+            choice.note = Some("it needs pictures to calibrate with: `--calibrate DIR`".to_owned());
+        } else if config.measure_options
+            && let Err(error) = measure(rig, config, forms, mode, &mut choice, progress)
+        {
+            if rig.cancelled.load(Ordering::Relaxed) {
+                return Err(error);
+            }
+            choice.note = Some(format!("{error:#}"));
+        }
+        choices.push(choice);
+    }
+    Ok(choices)
+}
+
+/// Makes a form and measures it as the model itself was.
+fn measure(
+    rig: &mut Rig,
+    config: &Config,
+    forms: &Forms,
+    mode: Mode,
+    choice: &mut Choice,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    let folder = folder()?;
+    let (form, accuracy_change) = forms.made(mode, folder.path(), Limits::within(config.budget.memory))?;
+    choice.accuracy_change = accuracy_change;
+    rig.adopt(&form.files()?);
+    let work = super::pipeline::Work { model: form.place().to_owned(), ..config.work.clone() };
+    drop(form); // what this process has mapped does not leave the page cache
+    let series = Series::run(rig, &work, &config.budget, config.runs, progress)?;
+    if !series.is_cold() {
+        bail!("its files do not leave the page cache, so it cannot be measured: set `TMPDIR` to a folder on a disk");
+    }
+    let verdict = series.verdict(&config.budget);
+    (choice.peak, choice.fits, choice.measured) = (verdict.peak, verdict.fits, true);
+    choice.first_answer = series.unhurried().map(|whole| at_share(whole, config.budget.cpus));
+    Ok(())
+}
+
+/// Where a form is made: on a disk, if the program lies on one.
+fn folder() -> Result<TempDir> {
+    places().iter().find_map(|place| own_folder(place).ok()).context("no temporary folder can be made for it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        let forms = |named: Option<&str>| Forms {
+            model: "/a/model.onnx".into(),
+            named: named.map(Into::into),
+            bytes: Bytes(0),
+            calibration: None,
+            evaluation: None,
+        };
+        assert_eq!(forms(None).command(Mode::Fp16), "dermai quantize -o small/ --mode fp16");
+        assert_eq!(
+            forms(Some("models/mine")).command(Mode::Int8),
+            "dermai quantize models/mine -o small/ --mode int8 --calibrate DIR"
+        );
+        assert_eq!(
+            forms(Some("it's mine.onnx")).command(Mode::Prepare),
+            r"dermai quantize 'it'\''s mine.onnx' -o small/ --mode prepare"
+        );
+        assert_eq!((forms(None).steps(3), forms(None).steps(1)), (12, 6));
+    }
+}
