@@ -73,7 +73,9 @@ fn a_table_of_everything_that_can_be_asked_for() {
      plan standard  2048 MB    1  121.6 MB  measured  yes       320 ms         -  25.00
      quantize int8   512 MB  0.1   66.2 MB  estimate  yes       3.20 s      -0.4   0.00
      Prices are list prices in USD a month as of 2026-11; look them up before you decide.
-     Smaller forms of the model are not listed yet: `dermai quantize` makes one, `--model` checks it.
+     Forms that `dermai quantize` makes are estimated, to 8 % of the peak: `--measure-options` makes and
+     measures each.
+     quantize int8: it needs pictures to calibrate with: `--calibrate DIR`.
 
     Findings
      error     env-value-is-a-string at `services[0].envVars[1].value`
@@ -256,7 +258,7 @@ fn markdown_for_the_summary_of_a_job() {
     | plan standard | 2048 MB | 1 | 121.6 MB | measured | yes | 320 ms | - | 25.00 |
     | quantize int8 | 512 MB | 0.1 | 66.2 MB | estimate | yes | 3.20 s | -0.4 | 0.00 |
 
-    Prices are list prices in USD a month as of 2026-11; look them up before you decide. Smaller forms of the model are not listed yet: <code>dermai quantize</code> makes one, <code>--model</code> checks it.
+    Prices are list prices in USD a month as of 2026-11; look them up before you decide. Forms that <code>dermai quantize</code> makes are estimated, to 8 % of the peak: <code>--measure-options</code> makes and measures each. quantize int8: it needs pictures to calibrate with: <code>--calibrate DIR</code>.
 
     ### Findings
 

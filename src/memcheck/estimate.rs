@@ -8,7 +8,8 @@ use super::pipeline::{DECODE, MODEL, START};
 use crate::quantize::Mode;
 use crate::units::Bytes;
 
-/// The farthest that an estimate was from a measured peak, of eight models and four modes, with maps and without; most are within 3 %.
+/// The farthest that an estimate was from a measured peak: of 14 models by four modes, with maps and without, they lay between 7.2 % below and 6.0 %
+/// above; the rule was made on the eight of the tests.
 pub const ERROR: &str = "8 %";
 
 /// The peak of a form by `mode`. The model, whose files have `bytes`, has these `stages` and all in all the predicted peak `whole`.
