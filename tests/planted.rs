@@ -122,6 +122,7 @@ fn check(mechanism: Option<Mechanism>, defect: &'static str, budget: Bytes, requ
         runs: 1,
         floor: false,
         measure_options: false,
+        forms: None,
     };
     memcheck::check(&mut rig, &config, &mut ()).expect("a check")
 }
