@@ -73,8 +73,8 @@ fn a_table_of_everything_that_can_be_asked_for() {
      plan standard  2048 MB    1  121.6 MB  measured  yes       320 ms         -  25.00
      quantize int8   512 MB  0.1   66.2 MB  estimate  yes       3.20 s      -0.4   0.00
      Prices are list prices in USD a month as of 2026-11; look them up before you decide.
-     Forms that `dermai quantize` makes are estimated, to 8 % of the peak: `--measure-options` makes and
-     measures each.
+     Forms that `dermai quantize` makes are estimated, to 8 % of the peak: `--measure-options` makes
+     and measures each.
      quantize int8: it needs pictures to calibrate with: `--calibrate DIR`.
 
     Findings

@@ -79,7 +79,7 @@ impl Forms {
         });
         let evaluation = self.evaluation.clone();
         let config =
-            quantize::Config { calibration, evaluation, limits, ..quantize::Config::plain(mode, output.clone()) };
+            quantize::Config { evaluation, calibration, limits, ..quantize::Config::plain(mode, output.clone()) };
         let made = make(&Prepared::find(Some(&self.model))?, &config, &mut ())?;
         let accuracy = made.measured.answers.and_then(|answers| answers.accuracy);
         Ok((Prepared::find(Some(&output))?, accuracy.map(|pair| (pair.after.top1() - pair.before.top1()) * 100.0)))

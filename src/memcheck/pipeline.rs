@@ -60,6 +60,7 @@ pub struct Work {
 
 impl Work {
     /// The same without requests behind the first pass.
+    #[must_use]
     pub fn first_pass(&self) -> Self {
         Self { requests: 0, at_once: false, ..self.clone() }
     }
