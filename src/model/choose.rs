@@ -1,10 +1,7 @@
 //! Which form of a bundle fits this CPU and the runtime that runs.
 use super::card::{Bundle, Form};
-use super::{Task, cpu_class};
+use super::{ANY_CPU, Task, cpu_class};
 use anyhow::{Context, Result, bail};
-
-/// For every class of CPU.
-const ANY: &str = "any";
 
 /// A form, and why it is not the fast one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +19,15 @@ pub struct Choice<'b> {
 /// When there is none.
 pub fn choose<'b>(bundle: &'b Bundle, task: Task, runtime: Option<&str>) -> Result<Choice<'b>> {
     let of = |cpu: &str| bundle.forms.iter().find(|form| form.task == task && form.cpu == cpu);
-    let (fast, portable) = (of(cpu_class()), of(ANY));
-    let is_read = |form: &&Form| form.cpu == ANY || runtime.is_none_or(|version| form.runtime == version);
+    let (fast, portable) = (of(cpu_class()), of(ANY_CPU));
+    let is_read = |form: &&Form| form.cpu == ANY_CPU || runtime.is_none_or(|version| form.runtime == version);
     if let Some(form) = fast.filter(is_read) {
         return Ok(Choice { form, warning: None });
     }
     let Some((fast, runs)) = fast.zip(runtime) else {
         let form = portable.with_context(|| {
             let what = if task == Task::Predict { "predict" } else { "explain" };
-            format!("`bundle.forms`: none for the task `{what}` on `{}` or `{ANY}`", cpu_class())
+            format!("`bundle.forms`: none for the task `{what}` on `{}` or `{ANY_CPU}`", cpu_class())
         })?;
         let warning = format!(
             "the bundle has no form for this CPU (`{}`): its portable form is used, which is slower",
@@ -40,7 +37,7 @@ pub fn choose<'b>(bundle: &'b Bundle, task: Task, runtime: Option<&str>) -> Resu
     };
     let Some(form) = portable else {
         bail!(
-            "`{}` is for ONNX Runtime {} only, and {runs} runs; the bundle has no form for `{ANY}`: `dermai quantize` makes it anew",
+            "`{}` is for ONNX Runtime {} only, and {runs} runs; the bundle has no form for `{ANY_CPU}`: `dermai quantize` makes it anew",
             fast.file.display(),
             fast.runtime
         );

@@ -20,7 +20,7 @@ mod session;
 pub use card::{About, Bundle, Card, FileRef, Form, Label, Output, OutputKind, Weights};
 pub use locate::aside;
 pub use optimise::{Level, optimise};
-pub use runtime::{Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime, nchwc_block};
+pub use runtime::{ANY_CPU, Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime, nchwc_block};
 pub use session::{Feed, Session, SessionOptions, Source};
 
 use crate::onnx::{Graph, ModelFile, Patch, stands_at};

@@ -136,7 +136,10 @@ pub fn nchwc_block() -> usize {
     if matches!(cpu_class(), "avx512" | "neon") { 16 } else { 8 }
 }
 
-/// The class of CPU that decides which instructions the runtime uses: `avx512`, `avx2`, `neon` or `any`.
+/// Every class of CPU, or none of those that are known.
+pub const ANY_CPU: &str = "any";
+
+/// The class of CPU that decides which instructions the runtime uses: `avx512`, `avx2`, `neon` or [`ANY_CPU`].
 pub fn cpu_class() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
@@ -147,5 +150,5 @@ pub fn cpu_class() -> &'static str {
             return "avx2";
         }
     }
-    if cfg!(target_arch = "aarch64") { "neon" } else { "any" }
+    if cfg!(target_arch = "aarch64") { "neon" } else { ANY_CPU }
 }

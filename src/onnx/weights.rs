@@ -9,9 +9,11 @@ use std::io::Write;
 
 /// Where weights begin: pages of 4 KB, and what an accelerator wants at most.
 const PAGE: u64 = 4096;
-/// Smaller tensors than [`SMALLEST`] begin on a line of the cache: many lie on a page, the end of a larger one's for instance.
+/// Smaller tensors than [`WIDE`] begin on a line of the cache: with 2 KB lost before each, a small model would take a tenth more.
 const LINE: u64 = 64;
-/// Smaller tensors stay in a skeleton, and are worth neither a page of their own nor another type.
+/// Tensors from this size on begin on a page.
+const WIDE: usize = 64 << 10;
+/// Smaller tensors stay in the graph: shape inference reads constants, and a bias is not worth a page.
 pub const SMALLEST: usize = 4096;
 
 /// Writes a file of weights.
@@ -73,7 +75,7 @@ impl<W: Write> WeightsWriter<W> {
     }
 
     fn append(&mut self, values: &[u8]) -> Result<u64> {
-        let offset = self.length.next_multiple_of(if values.len() < SMALLEST { LINE } else { PAGE });
+        let offset = self.length.next_multiple_of(if values.len() < WIDE { LINE } else { PAGE });
         self.write(&vec![0; (offset - self.length) as usize])?;
         self.write(values)?;
         Ok(offset)
@@ -121,10 +123,10 @@ mod tests {
         assert_eq!(put(&mut writer, "a", &[1; 5]), "weights.bin 0 5");
         assert_eq!(put(&mut writer, "b", &[2; 5]), "weights.bin 64 5");
         assert_eq!(put(&mut writer, "c", &[1; 5]), "weights.bin 0 5");
-        assert_eq!(put(&mut writer, "d", &[3; SMALLEST]), "weights.bin 4096 4096");
+        assert_eq!(put(&mut writer, "d", &[3; WIDE]), "weights.bin 4096 65536");
         assert!(writer.holds(&[2; 5]) && !writer.holds(&[2; 4]));
         let written = writer.finish().unwrap();
-        assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(8192), 8192, 3));
+        assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(69632), 69632, 3));
         assert_eq!(written.sha256, crate::input::sha256_of(&mut std::io::Cursor::new(&file)).unwrap());
     }
 

@@ -2,8 +2,8 @@
 use super::Storage;
 use super::storage::{Wanted, store};
 use crate::explain::Reading;
-use crate::model::{Form, Level, Prepared, Runtime, Task, cpu_class, nchwc_block};
-use crate::onnx::{External, Graph, ModelFile, Patch, WeightsWriter, WrittenWeights, canonical};
+use crate::model::{ANY_CPU, Form, Level, Prepared, Runtime, Task, cpu_class, nchwc_block};
+use crate::onnx::{External, Graph, ModelFile, Patch, WeightsWriter, WrittenWeights, canonical, short_names};
 use crate::units::Progress;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -49,7 +49,9 @@ pub fn write(
     let mut warnings = Vec::new();
     let drafts = drafts(network, source, &mut warnings);
     // The fast form first: the other makes its weights of the fast one's blocks.
-    let levels = [(Level::Fast, cpu_class()), (Level::Portable, "any")];
+    // Of a CPU without a class both would be the same.
+    let fast = Some((Level::Fast, cpu_class())).filter(|(_, cpu)| *cpu != ANY_CPU);
+    let levels: Vec<_> = fast.into_iter().chain([(Level::Portable, ANY_CPU)]).collect();
     progress.start("graphs", (drafts.len() * levels.len()) as u64);
     let path = folder.join(WEIGHTS);
     let file = File::create(&path).with_context(|| format!("`{}` cannot be written", path.display()))?;
@@ -57,7 +59,7 @@ pub fn write(
     let runtime = Runtime::load()?;
     let mut forms = Vec::new();
     for draft in &drafts {
-        for (level, cpu) in levels {
+        for (level, cpu) in levels.iter().copied() {
             let name = format!("{}.{cpu}.onnx", if draft.task == Task::Predict { "predict" } else { "explain" });
             let optimised = scratch.join(&name);
             network.optimise(draft.edit.as_ref().map(|(graph, patch)| (graph, patch)), level, &optimised)?;
@@ -116,6 +118,6 @@ fn form(
     let mut external = External::beside(file.folder());
     let patch = store(&graph, &mut external, wanted, weights)?;
     let patch = Patch { notes: draft.notes.clone(), ..patch };
-    let written = patch.write(&graph, skeleton)?;
+    let written = short_names(patch.write(&graph, skeleton)?)?;
     fs::write(to, written).with_context(|| format!("`{}` cannot be written", to.display()))
 }
