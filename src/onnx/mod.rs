@@ -2,13 +2,13 @@
 //!
 //! Invariants: the file is mapped, weights are never parsed or copied; nothing here knows a runtime.
 mod canonical;
+mod compact;
 mod constant;
 mod emit;
 mod external;
 mod facts;
 mod file;
 mod graph;
-mod names;
 mod node;
 mod patch;
 mod proto;
@@ -19,13 +19,13 @@ mod weights;
 mod wire;
 
 pub use canonical::canonical;
+pub use compact::compact;
 pub use constant::{Constant, Numbers};
 pub use emit::{Emit, Name};
 pub use external::External;
 pub use facts::{Dim, ElementType, Facts, MOVES, Tensor};
 pub use file::{ModelFile, stands_at};
 pub use graph::Graph;
-pub use names::short_names;
 pub use node::{Node, Value};
 pub use patch::{Patch, Port};
 pub use proto::TensorProto;

@@ -3,7 +3,7 @@ use super::Storage;
 use super::storage::{Wanted, store};
 use crate::explain::Reading;
 use crate::model::{ANY_CPU, Form, Level, Prepared, Runtime, Task, cpu_class, nchwc_block};
-use crate::onnx::{External, Graph, ModelFile, Patch, WeightsWriter, WrittenWeights, canonical, short_names};
+use crate::onnx::{External, Graph, ModelFile, Patch, WeightsWriter, WrittenWeights, canonical, compact};
 use crate::units::Progress;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -118,6 +118,6 @@ fn form(
     let mut external = External::beside(file.folder());
     let patch = store(&graph, &mut external, wanted, weights)?;
     let patch = Patch { notes: draft.notes.clone(), ..patch };
-    let written = short_names(patch.write(&graph, skeleton)?)?;
+    let written = compact(patch.write(&graph, skeleton)?)?;
     fs::write(to, written).with_context(|| format!("`{}` cannot be written", to.display()))
 }

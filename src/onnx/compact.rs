@@ -1,8 +1,12 @@
-//! Short names for the tensors of a graph that no person reads: in a graph of many small nodes they take more bytes than all else.
+//! A graph that no person reads: short names, small constants that are equal there once, and no attribute that says what goes without saying.
+//! Where nodes are many and small, names take more bytes than all else, and the runtime keeps hundreds of bytes for each constant and attribute.
+use super::node::Node;
+use super::proto::AttributeProto;
 use super::wire::{Field, fields, put};
 use anyhow::Result;
+use prost::Message;
 use prost::bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 // Field numbers of onnx.proto3.
 const MODEL_GRAPH: u32 = 7;
@@ -22,13 +26,16 @@ const ATTRIBUTE_GRAPHS: u32 = 11;
 const VALUE_NAME: u32 = 1;
 const TENSOR_NAME: u32 = 8;
 
-/// The model with tensors called `t0`, `t1`, … in the order of the nodes that give or take them, each node called as its first output is, and
-/// without the shapes of what lies in between, which the runtime infers. Inputs and outputs keep their names; a graph with graphs inside, whose
-/// nodes take tensors from around them, is left as it is.
+/// Larger constants may be weights, which the runtime packs for the one node that takes them.
+const SMALL: usize = 256;
+
+/// The model with tensors called `t0`, `t1`, … in the order of the nodes that give or take them, each node called as its first output is. Constants
+/// stand in that order, too, whatever order the file had them in. Shapes of what lies in between go, the runtime infers them. Inputs and outputs keep
+/// their names; attributes of convolutions that have their default value go. A graph with graphs inside, whose nodes take tensors from around them, is left as it is.
 ///
 /// # Errors
 /// When it is no ONNX model.
-pub fn short_names(model: Vec<u8>) -> Result<Vec<u8>> {
+pub fn compact(model: Vec<u8>) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(model.len());
     let model = Bytes::from(model);
     // A patched model has its graph in parts, which protobuf joins.
@@ -72,13 +79,16 @@ fn of(fields: &[Field], number: u32) -> impl Iterator<Item = Bytes> {
 /// New names by old ones, given as they are asked for.
 struct Names {
     given: HashMap<Bytes, Bytes>,
+    /// Names of constants by those of their equals.
+    equal: HashMap<Bytes, Bytes>,
     taken: HashSet<Bytes>,
     next: usize,
 }
 
 impl Names {
-    fn of(&mut self, name: Bytes) -> Bytes {
-        if let Some(given) = self.given.get(&name) {
+    fn of(&mut self, name: &Bytes) -> Bytes {
+        let name = self.equal.get(name).unwrap_or(name);
+        if let Some(given) = self.given.get(name) {
             return given.clone();
         }
         let short = loop {
@@ -88,8 +98,22 @@ impl Names {
                 break short;
             }
         };
-        self.given.insert(name, short.clone());
+        self.given.insert(name.clone(), short.clone());
         short
+    }
+}
+
+/// A constant: its name, and all else.
+struct Constant {
+    name: Bytes,
+    rest: Vec<u8>,
+}
+
+impl Constant {
+    fn of(tensor: &Bytes) -> Result<Self> {
+        let (name, rest): (Vec<_>, Vec<_>) = fields(tensor)?.into_iter().partition(|field| field.number == TENSOR_NAME);
+        let name = name.into_iter().filter_map(|field| field.content).next_back().unwrap_or_default();
+        Ok(Self { name, rest: rest.iter().flat_map(|field| field.whole.clone()).collect() })
     }
 }
 
@@ -98,36 +122,49 @@ fn renamed(graph: &[Field]) -> Result<Vec<u8>> {
     for port in of(graph, GRAPH_INPUT).chain(of(graph, GRAPH_OUTPUT)) {
         kept.extend(of(&fields(&port)?, VALUE_NAME));
     }
+    let constants: Vec<Constant> =
+        of(graph, GRAPH_INITIALIZER).map(|tensor| Constant::of(&tensor)).collect::<Result<_>>()?;
+    let (mut first, mut equal) = (HashMap::new(), HashMap::new());
+    for constant in constants.iter().filter(|constant| constant.rest.len() < SMALL && !kept.contains(&constant.name)) {
+        let first = first.entry(&constant.rest).or_insert(&constant.name);
+        equal.insert(constant.name.clone(), (*first).clone());
+    }
     let given = kept.iter().map(|name| (name.clone(), name.clone())).collect();
-    let mut names = Names { given, taken: kept, next: 0 };
+    let mut names = Names { given, equal, taken: kept, next: 0 };
     let mut out = Vec::new();
     // Nodes first: they settle the order of the names.
     for node in of(graph, GRAPH_NODE) {
         put(GRAPH_NODE, &node_renamed(&node, &mut names)?, &mut out);
     }
-    for field in graph.iter().filter(|field| !matches!(field.number, GRAPH_NODE | GRAPH_VALUE_INFO)) {
-        match &field.content {
-            Some(tensor) if field.number == GRAPH_INITIALIZER => {
-                put(GRAPH_INITIALIZER, &tensor_renamed(tensor, &mut names)?, &mut out);
-            }
-            _ => out.extend_from_slice(&field.whole),
-        }
+    // One that no node takes goes, as do equal ones but the first.
+    let taken = constants.into_iter().filter_map(|constant| Some((names.given.get(&constant.name)?, constant.rest)));
+    let by_number: BTreeMap<(usize, &Bytes), Vec<u8>> = taken.map(|(name, rest)| ((name.len(), name), rest)).collect();
+    for ((_, name), mut tensor) in by_number {
+        put(TENSOR_NAME, name, &mut tensor);
+        put(GRAPH_INITIALIZER, &tensor, &mut out);
+    }
+    let done = [GRAPH_NODE, GRAPH_VALUE_INFO, GRAPH_INITIALIZER];
+    for field in graph.iter().filter(|field| !done.contains(&field.number)) {
+        out.extend_from_slice(&field.whole);
     }
     Ok(out)
 }
 
 fn node_renamed(node: &Bytes, names: &mut Names) -> Result<Vec<u8>> {
     let (mut out, mut first) = (Vec::new(), Bytes::new());
+    let op = Node::decode(node.clone())?.op_type;
     for field in fields(node)? {
         match (field.content, field.number) {
             (Some(name), NODE_INPUT | NODE_OUTPUT) => {
-                let name = names.of(name);
+                let name = names.of(&name);
                 if field.number == NODE_OUTPUT && first.is_empty() {
                     first = name.clone();
                 }
                 put(field.number, &name, &mut out);
             }
             (_, NODE_NAME) => {}
+            (Some(attribute), NODE_ATTRIBUTE)
+                if goes_without_saying(&op, &AttributeProto::decode(attribute.clone())?) => {}
             _ => out.extend_from_slice(&field.whole),
         }
     }
@@ -135,15 +172,20 @@ fn node_renamed(node: &Bytes, names: &mut Names) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-fn tensor_renamed(tensor: &Bytes, names: &mut Names) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    for field in fields(tensor)? {
-        match field.content {
-            Some(name) if field.number == TENSOR_NAME => put(TENSOR_NAME, &names.of(name), &mut out),
-            _ => out.extend_from_slice(&field.whole),
-        }
+/// Whether an attribute has its default value (onnx/docs/Operators.md: `Conv`, `QLinearConv`, `Reshape`; `FusedConv` of com.microsoft has `Conv`'s).
+fn goes_without_saying(op: &str, attribute: &AttributeProto) -> bool {
+    let all = |value: i64| attribute.ints.iter().all(|&each| each == value);
+    match (op, attribute.name.as_str()) {
+        ("Conv" | "FusedConv" | "QLinearConv", name) => match name {
+            "auto_pad" => &attribute.s[..] == b"NOTSET",
+            "group" => attribute.i == 1,
+            "dilations" | "strides" => all(1),
+            "pads" => all(0),
+            _ => false,
+        },
+        ("Reshape", "allowzero") => attribute.i == 0,
+        _ => false,
     }
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -152,12 +194,19 @@ mod tests {
     use crate::onnx::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
     use crate::onnx::{Graph, Node};
     use prost::Message;
+    use std::collections::BTreeSet;
+
+    /// The weight has a value of its own, the others' is the same.
+    fn constant(name: &str) -> TensorProto {
+        let value = u8::from(name == "stem/weight");
+        TensorProto { name: name.into(), data_type: 2, raw_data: vec![value].into(), ..Default::default() }
+    }
 
     fn model(nodes: &[Node]) -> Vec<u8> {
         let port = |name: &str| ValueInfoProto { name: name.into(), ..Default::default() };
         let graph = GraphProto {
             node: nodes.to_vec(),
-            initializer: vec![TensorProto { name: "stem/weight".into(), data_type: 1, ..Default::default() }],
+            initializer: ["nobody's", "zero", "stem/weight", "nil"].map(constant).into(),
             input: vec![port("t0")],
             output: vec![port("y")],
             ..Default::default()
@@ -166,10 +215,11 @@ mod tests {
     }
 
     #[test]
-    fn inputs_and_outputs_keep_their_names() {
+    fn tensors_get_short_names_and_equal_constants_one() {
         let nodes = [
             Node::new("Conv", &["t0", "stem/weight"], &["stem/Conv_output"]),
-            Node::new("Clip", &["stem/Conv_output", "", "stem/weight"], &["y"]),
+            Node::new("Clip", &["stem/Conv_output", "", "stem/weight"], &["x"]),
+            Node::new("Sum", &["nil", "x", "zero"], &["y"]),
         ];
         let mut long = model(&nodes);
         let more = Node::new("Neg", &["y"], &["behind/it"]);
@@ -177,11 +227,12 @@ mod tests {
             ModelProto { graph: Some(GraphProto { node: vec![more], ..Default::default() }), ..Default::default() }
                 .encode_to_vec(),
         );
-        let graph = Graph::parse(short_names(long).unwrap()).unwrap();
+        let graph = Graph::parse(compact(long).unwrap()).unwrap();
         let all: Vec<_> = graph.nodes.iter().map(|node| (node.input.join(" "), node.output.join(" "))).collect();
-        let expected = [("t0 t1", "t2"), ("t2  t1", "y"), ("y", "t3")];
+        let expected = [("t0 t1", "t2"), ("t2  t1", "t3"), ("t4 t3 t4", "y"), ("y", "t5")];
         assert_eq!(all, expected.map(|(takes, gives)| (takes.to_owned(), gives.to_owned())));
-        assert_eq!(graph.initializer_names().collect::<Vec<_>>(), ["t1"]);
+        let constants: BTreeSet<_> = graph.initializer_names().collect();
+        assert_eq!(constants, ["t1", "t4"].into());
         assert_eq!(graph.nodes[0].name, "t2");
     }
 
@@ -194,6 +245,6 @@ mod tests {
         put(GRAPH_NODE, &node, &mut graph);
         let mut bytes = model(&[Node::new("Neg", &["t0"], &["y"])]);
         put(MODEL_GRAPH, &graph, &mut bytes);
-        assert_eq!(short_names(bytes.clone()).unwrap(), bytes);
+        assert_eq!(compact(bytes.clone()).unwrap(), bytes);
     }
 }
