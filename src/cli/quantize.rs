@@ -8,7 +8,7 @@ use crate::memory::granted;
 use crate::quantize::{self, Bound, Calibration, Config, Effort, Gates, Method, Mode, Pictures, Ratio, Share, Size};
 use crate::report::Terminal;
 use crate::units::{Bytes, Progress};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{ValueEnum, ValueHint};
 use outputs::Outputs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,8 @@ pub struct Args {
     /// What is done to the weights.
     #[arg(short, long, value_enum, value_name = "MODE")]
     mode: Kind,
-    /// Images to calibrate `--mode int8` with: a folder, or a `labels.csv`; their labels are not looked at.
+    /// Images to calibrate `--mode int8` with: a folder, or a `labels.csv`; their labels are not looked at. With `--mode int8-weights`, biases give
+    /// back what rounding changes on them.
     #[arg(long, value_name = "DIR|CSV", value_hint = ValueHint::AnyPath, help_heading = "Calibration")]
     calibrate: Option<PathBuf>,
     /// How the range of values is chosen [default: mse; with `--auto` the best one]
@@ -98,7 +99,7 @@ enum Kind {
     Prepare,
     /// Weights as half floats, computed in float32.
     Fp16,
-    /// Weights as 8-bit integers, computed in float32.
+    /// Weights as 8-bit integers, computed in float32; nearer to the source with `--calibrate`.
     Int8Weights,
     /// Weights and activations as 8-bit integers, computed in integers: smallest and fastest; needs `--calibrate`.
     Int8,
@@ -127,7 +128,20 @@ fn calibration(args: &Args) -> Result<Option<Calibration>> {
         );
         return Ok(None);
     };
-    ensure!(is_int8, "`--calibrate` is for `--mode int8`: no other mode looks at pictures");
+    ensure!(
+        is_int8 || matches!(args.mode, Kind::Int8Weights),
+        "`--calibrate` is for `--mode int8` and `--mode int8-weights`: no other mode looks at pictures"
+    );
+    let flags = [
+        ("auto", args.auto),
+        ("sensitivity", args.sensitivity),
+        ("range", args.range.is_some()),
+        ("no-saturation", args.no_saturation),
+        ("plot", args.plot.is_some()),
+    ];
+    if let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given && !is_int8) {
+        bail!("`--{flag}` is for `--mode int8`: leave it out");
+    }
     let effort = match (args.auto, args.sensitivity || args.plot.is_some()) {
         (true, _) => Effort::Auto(args.min_agreement.map_or(AGREEMENT, |gate| Share(gate.0.max(AGREEMENT.0)))),
         (false, true) => Effort::Sensitivity,

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::evaluate::{Measured, Pair, measure};
 use super::forms::{self, WEIGHTS};
 use super::gate::{Gate, judge};
-use super::int8::{self, Quantized, Record};
+use super::int8::{self, Quantized, Record, Snapped};
 use super::publish::Draft;
 use crate::input::sha256_of;
 use crate::model::{Bundle, Prepared, Runtime, Weights, cpu_class};
@@ -70,11 +70,10 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     // Beside the result: as large as the model, and a temporary folder may lie in memory.
     let scratch = tempfile::tempdir_in(draft.path())
         .with_context(|| format!("`{}` cannot be written", draft.path().display()))?;
-    let quantized = quantized(model, config, scratch.path(), progress)?;
-    let network = quantized.as_ref().map_or(model, |quantized| &quantized.model);
-    let mut written = forms::write(network, model, config.mode.storage(), draft.path(), scratch.path(), progress)
-        .with_context(|| format!("`{}` cannot be made", config.output.display()))?;
-    let record = quantized.map(|quantized| quantized.record);
+    let network = network(model, config, scratch.path(), progress)?;
+    let mut written =
+        forms::write(&network.model, model, config.mode.storage(), draft.path(), scratch.path(), progress)
+            .with_context(|| format!("`{}` cannot be made", config.output.display()))?;
     drop(scratch);
     ensure!(model.stands(), "`{}` was replaced while it was read: run the command again", model.place().display());
     for form in &mut written.graphs {
@@ -85,7 +84,7 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     let bundle = Bundle {
         mode: config.mode.to_string(),
         source_sha256: Some(source_sha256.clone()),
-        calibration_sha256: record.as_ref().map(|record| record.sha256.clone()),
+        calibration_sha256: network.calibration_sha256,
         weights: Weights { file: WEIGHTS.into(), bytes: written.weights.bytes.0, sha256: Some(written.weights.sha256) },
         forms: written.graphs,
     };
@@ -94,7 +93,7 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     let files = Pair { before: size_of(&model.weight_files()?)?, after: size_of(&files_in(draft.path())?)? };
     let mut measured = measure(model, draft.path(), config, progress)?;
     let mut warnings = written.warnings;
-    warnings.extend(record.iter().flat_map(|record| record.warnings.clone()));
+    warnings.extend(network.warnings);
     warnings.append(&mut measured.warnings);
     let made = Made {
         output: config.output.clone(),
@@ -107,7 +106,7 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
         runtime: Runtime::load()?.version().to_owned(),
         gates: judge(&config.gates, &measured, files, config.mode)?,
         measured,
-        record,
+        record: network.record,
         warnings,
     };
     if made.passed() {
@@ -116,20 +115,32 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     Ok(made)
 }
 
-/// The network in int8, where the mode wants it.
-fn quantized(
-    model: &Prepared,
-    config: &Config,
-    folder: &Path,
-    progress: &mut dyn Progress,
-) -> Result<Option<Quantized>> {
-    match (&config.calibration, config.mode) {
+/// What graphs are made of.
+struct Network {
+    model: Prepared,
+    calibration_sha256: Option<String>,
+    record: Option<Record>,
+    warnings: Vec<String>,
+}
+
+/// The network as the mode wants it, before the runtime optimises it; what is in between goes to `folder`.
+fn network(model: &Prepared, config: &Config, folder: &Path, progress: &mut dyn Progress) -> Result<Network> {
+    let Config { calibration, limits, mode, .. } = config;
+    match (calibration, mode) {
         (Some(calibration), Mode::Int8) => {
-            int8::quantize(model, calibration, &config.limits, folder, progress).map(Some)
+            let Quantized { model, record } = int8::quantize(model, calibration, limits, folder, progress)?;
+            let (sha256, warnings) = (record.sha256.clone(), record.warnings.clone());
+            Ok(Network { model, calibration_sha256: Some(sha256), record: Some(record), warnings })
         }
         (None, Mode::Int8) => bail!("`int8` needs pictures to calibrate with"),
-        (Some(_), mode) => bail!("`{mode}` is not calibrated: only `int8` is"),
-        (None, _) => Ok(None),
+        (calibration, Mode::Int8Weights) => {
+            let pictures = calibration.as_ref().map(|calibration| &calibration.pictures);
+            let Snapped { model, warnings } = int8::snap(model, pictures, limits, folder, progress)?;
+            let calibration_sha256 = pictures.map(|pictures| pictures.sha256(limits)).transpose()?;
+            Ok(Network { model, calibration_sha256, record: None, warnings })
+        }
+        (Some(_), mode) => bail!("`{mode}` is not calibrated: only `int8` and `int8-weights` are"),
+        (None, _) => Ok(Network { model: model.clone(), calibration_sha256: None, record: None, warnings: Vec::new() }),
     }
 }
 

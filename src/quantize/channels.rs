@@ -19,10 +19,14 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// None for what is no weight of a layer. `block` is the number of channels in a block of the runtime's layout.
+    /// None for what is no weight of a layer; of a layer that is also led back through, its own kind of channel counts. `block` is the number of
+    /// channels in a block of the runtime's layout.
     pub fn of(graph: &Graph, name: &str, tensor: &TensorProto, block: usize) -> Option<Self> {
-        let &[at] = graph.consumers(name) else { return None };
-        let node = &graph.nodes[at];
+        graph.consumers(name).iter().find_map(|&at| Self::at(&graph.nodes[at], name, tensor, block))
+    }
+
+    /// By what one node makes of the weight.
+    fn at(node: &Node, name: &str, tensor: &TensorProto, block: usize) -> Option<Self> {
         if node.given(1) != Some(name) {
             return None;
         }

@@ -3,14 +3,17 @@
 //! The float network is folded by the runtime, its channels are equalised where that is free, its tensors are observed; layers are then written as
 //! `QuantizeLinear` and `DequantizeLinear` around the operators of ONNX, which the runtime fuses.
 mod equalise;
+mod grid;
 mod judge;
 mod layers;
 mod network;
 mod rewrite;
 mod scheme;
 mod search;
+mod settle;
 mod weights;
 
+pub use grid::{Snapped, snap};
 pub use layers::{Layer, Reason, State};
 pub use weights::Bound;
 
@@ -128,9 +131,8 @@ pub fn quantize(
             search.sensitivity(&mut base, recipe, &mut layers)?;
         }
         if let Some(wanted) = wanted.filter(|_| falls_short) {
-            let is_enough = search.leave(&mut base, recipe, &mut layers, wanted)?;
-            found = search.tried(&mut base, recipe, &int8(&layers), usize::MAX)?;
-            if !is_enough {
+            found = search.leave(&mut base, recipe, &mut layers, wanted, found)?;
+            if !agrees(&found, wanted) {
                 warnings.push(format!(
                     "{:.1} % of {} calibration pictures keep their best class, {:.1} % were wanted: that takes more layers in float than int8 is worth; calibrate with more pictures of what the model will see, or try `--mode int8-weights`",
                     found.agreement() * 100.0,

@@ -1,10 +1,11 @@
 //! The graph with quantized layers in the operators of ONNX (`QuantizeLinear`, `DequantizeLinear`), which the runtime fuses into its own of int8.
 use super::network::Network;
 use super::scheme::Scheme;
-use super::weights::{Bound, Form, drift, least_scales, rounded};
+use super::settle::Settled;
+use super::weights::Bound;
 use crate::onnx::{Node, Patch, TensorProto, canonical};
 use crate::quantize::calibrate::{Method, Observed, Steps, range};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
@@ -72,35 +73,18 @@ impl<'a> Writing<'a> {
 
     /// Weights and bias of a layer in integers.
     fn layer(&mut self, at: usize) -> Result<()> {
-        let node = self.network.graph.nodes[at].clone();
-        let name = node.output.first().context("a layer gives nothing")?.clone();
-        let (input, weight) = (&node.input[0], &node.input[1]);
-        let shape = self.network.shapes.of(weight)?.to_vec();
-        let form = form(&node, &shape);
-        let scale = self.steps.get(input).with_context(|| format!("`{input}` has no steps"))?.scale;
-        let bias_name = node.given(2).map(str::to_owned);
-        let mut bias = match &bias_name {
-            Some(bias) => self.network.weight(bias)?,
-            None => vec![0.0; form.channels],
-        };
-        ensure!(bias.len() == form.channels, "the bias of `{name}` has {} values", bias.len());
-        let values = self.network.weight(weight)?;
-        let found = rounded(&values, form, self.quantized.recipe.bound, &least_scales(&bias, scale));
-        let channels = self.quantized.observed.get(input).and_then(|seen| seen.channels.as_ref());
-        // A product without a bias has no place for it.
-        let takes_bias = node.op_type != "MatMul";
-        if let (Some(channels), true) = (channels, takes_bias) {
-            let group = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(1).max(1);
-            let per_group = (form.channels / group).max(1);
-            let drifts = drift(&found, &channels.mean, |channel| channel / per_group * form.inputs);
-            bias.iter_mut().zip(drifts).for_each(|(bias, drift)| *bias = (f64::from(*bias) - drift) as f32);
-        }
+        let input = self.network.graph.nodes[at].input[0].clone();
+        let scale = self.steps.get(&input).with_context(|| format!("`{input}` has no steps"))?.scale;
+        let seen = self.quantized.observed.get(&input).and_then(|seen| seen.channels.as_ref());
+        let means = seen.map(|seen| &seen.mean[..]);
+        let layer = Settled::of(self.network, at, means, self.quantized.recipe.bound, Some(scale))?;
+        let Settled { name, shape, form, weights: found, bias, .. } = &layer;
         let axis = if form.is_last { shape.len() as i64 - 1 } else { 0 };
         let named = |what: &str| format!("{PREFIX}{name}/{what}");
-        let stored = TensorProto::of_int8s(&named("weight"), &shape, &found.values);
+        let stored = TensorProto::of_int8s(&named("weight"), shape, &found.values);
         let taken = self.dequantized(stored, &found.scales, Zeros::Int8, axis);
         let mut inputs = vec![(1, taken)];
-        if takes_bias && (bias_name.is_some() || bias.iter().any(|bias| *bias != 0.0)) {
+        if layer.has_bias() {
             let scales: Vec<f32> = found.scales.iter().map(|of_weight| of_weight * scale).collect();
             let step = |(bias, scale): (&f32, &f32)| (f64::from(*bias) / f64::from(*scale)).round_ties_even() as i32;
             let steps: Vec<i32> = bias.iter().zip(&scales).map(step).collect();
@@ -181,17 +165,4 @@ impl<'a> Writing<'a> {
 enum Zeros {
     Int8,
     Int32,
-}
-
-fn form(node: &Node, shape: &[usize]) -> Form {
-    match node.op_type.as_str() {
-        "Conv" => {
-            let taps = shape[2..].iter().product();
-            Form { channels: shape[0], inputs: shape[1], taps, is_last: false }
-        }
-        "Gemm" if node.int("transB").unwrap_or_default() == 1 => {
-            Form { channels: shape[0], inputs: shape[1], taps: 1, is_last: false }
-        }
-        _ => Form { channels: shape[1], inputs: shape[0], taps: 1, is_last: true },
-    }
 }

@@ -17,6 +17,8 @@ const FOR_A_LAYER: usize = 32;
 /// At most so large a share of the weights stays in float, and one layer in so many.
 const MOST_WEIGHTS: f64 = 0.15;
 const ONE_LAYER_IN: usize = 4;
+/// What the KL has to fall to for a layer that is left.
+const WORTH_A_LAYER: f64 = 0.98;
 
 /// A network that was observed, its weights equalised or not.
 #[derive(Debug)]
@@ -82,52 +84,44 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Leaves the fewest of the most sensitive layers in float with which `agreement` holds. Gives whether it does: more than a few layers are not left,
-    /// as size and speed are what int8 is for.
-    pub fn leave(&mut self, base: &mut Base, recipe: Recipe, layers: &mut [Layer], agreement: f64) -> Result<bool> {
+    /// Leaves layers in float, the most sensitive first, until `agreement` holds; `found` is how near the answers are before, and is given back as it
+    /// is then. One that does not bring them nearer stays in int8: errors of layers make up for each other, too. More than a few are not left, as size
+    /// and speed are what int8 is for.
+    pub fn leave(
+        &mut self,
+        base: &mut Base,
+        recipe: Recipe,
+        layers: &mut [Layer],
+        agreement: f64,
+        mut found: Likeness,
+    ) -> Result<Likeness> {
         let mut order: Vec<usize> = (0..layers.len()).filter(|&at| layers[at].state == State::Int8).collect();
         order.sort_by(|&a, &b| layers[b].sensitivity.unwrap_or(0.0).total_cmp(&layers[a].sensitivity.unwrap_or(0.0)));
-        let all: BTreeSet<usize> = order.iter().map(|&at| layers[at].node).collect();
-        let weights = |places: &[usize]| places.iter().map(|&at| layers[at].parameters()).sum::<usize>();
-        let may_stay = (weights(&order) as f64 * MOST_WEIGHTS) as usize;
+        let mut int8: BTreeSet<usize> = order.iter().map(|&at| layers[at].node).collect();
+        let mut may_stay =
+            (order.iter().map(|&at| layers[at].parameters()).sum::<usize>() as f64 * MOST_WEIGHTS) as usize;
         order.truncate(order.len().div_ceil(ONE_LAYER_IN));
-        // One that is too large stays in int8; those behind it may still go.
-        let mut left = 0;
-        order.retain(|&at| {
-            let goes = left + weights(&[at]) <= may_stay;
-            left += if goes { weights(&[at]) } else { 0 };
-            goes
-        });
-        let without = |count: usize| -> BTreeSet<usize> {
-            let left: BTreeSet<usize> = order[..count].iter().map(|&at| layers[at].node).collect();
-            all.difference(&left).copied().collect()
-        };
-        // Doubling, then halving: sessions are what takes time.
-        let most = order.len();
-        let (mut fails, mut holds, mut is_enough) = (0, 1.min(most), true);
-        self.progress.start("searches", u64::from(most.max(1).ilog2()) * 2 + 1);
-        while most > 0 && !self.holds(base, recipe, &without(holds), agreement)? {
-            if holds == most {
-                is_enough = false;
+        self.progress.start("searches", order.len() as u64);
+        for at in order {
+            let Layer { node, .. } = layers[at];
+            if agrees(&found, agreement) {
                 break;
             }
-            (fails, holds) = (holds, (holds * 2).min(most));
-        }
-        while is_enough && fails + 1 < holds {
-            let middle = usize::midpoint(fails, holds);
-            if self.holds(base, recipe, &without(middle), agreement)? { holds = middle } else { fails = middle }
+            // One that is too large stays in int8; those behind it may still go.
+            if let Some(rest) = may_stay.checked_sub(layers[at].parameters()) {
+                int8.remove(&node);
+                let nearer = self.tried(base, recipe, &int8, usize::MAX)?;
+                if nearer.mean_kl() < found.mean_kl() * WORTH_A_LAYER {
+                    (found, may_stay) = (nearer, rest);
+                    layers[at].state = State::Float(Reason::Sensitive);
+                } else {
+                    int8.insert(node);
+                }
+            }
+            self.progress.step();
         }
         self.progress.finish();
-        for at in &order[..holds] {
-            layers[*at].state = State::Float(Reason::Sensitive);
-        }
-        Ok(is_enough && most > 0)
-    }
-
-    fn holds(&mut self, base: &mut Base, recipe: Recipe, layers: &BTreeSet<usize>, agreement: f64) -> Result<bool> {
-        let found = self.tried(base, recipe, layers, usize::MAX)?;
-        self.progress.step();
-        Ok(agrees(&found, agreement))
+        Ok(found)
     }
 
     /// How near the answers are with `layers` in int8.

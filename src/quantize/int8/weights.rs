@@ -28,6 +28,11 @@ impl Form {
     fn place(self, channel: usize, at: usize) -> usize {
         if self.is_last { at * self.channels + channel } else { channel * self.inputs * self.taps + at }
     }
+
+    /// The channel of the weight that lies at a place.
+    pub fn channel(self, place: usize) -> usize {
+        if self.is_last { place % self.channels } else { place / (self.inputs * self.taps) }
+    }
 }
 
 /// How weights are bounded.
@@ -104,6 +109,8 @@ fn kept_sum(kernel: &[f32], scale: f32) -> Vec<f32> {
     // Those that were rounded farthest the wrong way cost least.
     let mut order: Vec<usize> = (0..steps.len()).collect();
     let gain = |at: usize| (steps[at] - exact[at]) * count.signum();
+    // The largest stays what it is: by it the scale is known.
+    order.retain(|&at| steps[at].abs() < LARGEST);
     order.sort_by(|&a, &b| gain(b).total_cmp(&gain(a)));
     for at in order.into_iter().take(count.abs() as usize) {
         steps[at] = (steps[at] - count.signum()).clamp(-LARGEST, LARGEST);
