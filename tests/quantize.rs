@@ -16,6 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+mod calibrated;
 mod elsewhere;
 mod evaluate;
 mod int8;
@@ -161,21 +162,23 @@ fn a_bundle_is_taken_wherever_a_model_is() {
     }
 }
 
+/// The bundle's files by name.
+fn files(place: &TempDir) -> Vec<(String, Vec<u8>)> {
+    let paths = fs::read_dir(place.path().join("small")).unwrap().map(|entry| entry.unwrap().path());
+    let file = |path: PathBuf| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(path).unwrap());
+    let mut files: Vec<_> = paths.map(file).collect();
+    files.sort();
+    files
+}
+
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let (one, other) = (made("int8-weights"), made("int8-weights"));
-    let read = |place: &TempDir| {
-        let mut files: Vec<_> = fs::read_dir(place.path().join("small")).unwrap().map(|e| e.unwrap().path()).collect();
-        files.sort();
-        files
-            .into_iter()
-            .map(|path| (path.file_name().unwrap().to_owned(), fs::read(path).unwrap()))
-            .collect::<Vec<_>>()
-    };
-    let (one, other) = (read(&one), read(&other));
-    assert_eq!(one.len(), 6, "four graphs, weights and a card");
-    for ((name, a), (_, b)) in one.iter().zip(&other) {
-        assert!(a == b, "{} differs", name.display());
+    for mode in MODES {
+        let (one, other) = (files(&made(&mode.to_string())), files(&made(&mode.to_string())));
+        assert_eq!(one.len(), 6, "four graphs, weights and a card");
+        for ((name, a), (_, b)) in one.iter().zip(&other) {
+            assert!(a == b, "{mode}: {name} differs");
+        }
     }
 }
 

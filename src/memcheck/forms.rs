@@ -24,7 +24,7 @@ pub struct Forms {
     pub named: Option<PathBuf>,
     /// Bytes of its graph and weights.
     pub bytes: Bytes,
-    /// What [`Mode::Int8`] is calibrated with; none: it stays an estimate.
+    /// What [`Mode::Int8`] and [`Mode::Int8Weights`] are calibrated with; none: the one stays an estimate, the other does without.
     pub calibration: Option<Pictures>,
     /// Labelled pictures that show what accuracy a form costs; none: that is not known.
     pub evaluation: Option<Pictures>,
@@ -71,7 +71,8 @@ impl Forms {
     /// Makes one in `folder`. Gives its files and the change of accuracy.
     fn made(&self, mode: Mode, folder: &Path, limits: Limits) -> Result<(Prepared, Option<f64>)> {
         let output = folder.join("form");
-        let calibration = self.calibration.clone().filter(|_| mode == Mode::Int8).map(|pictures| Calibration {
+        let looks = matches!(mode, Mode::Int8 | Mode::Int8Weights);
+        let calibration = self.calibration.clone().filter(|_| looks).map(|pictures| Calibration {
             pictures,
             method: None,
             bound: Bound::Full,

@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(put(&mut writer, "a", &[1; 5]), "weights.bin 0 5");
         assert_eq!(put(&mut writer, "b", &[2; 5]), "weights.bin 64 5");
         assert_eq!(put(&mut writer, "c", &[1; 5]), "weights.bin 0 5");
-        assert_eq!(put(&mut writer, "d", &[3; WIDE]), "weights.bin 4096 65536");
+        assert_eq!(put(&mut writer, "d", &vec![3; WIDE]), "weights.bin 4096 65536");
         assert!(writer.holds(&[2; 5]) && !writer.holds(&[2; 4]));
         let written = writer.finish().unwrap();
         assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(69632), 69632, 3));

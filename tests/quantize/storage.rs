@@ -67,7 +67,7 @@ fn the_portable_form_answers_as_the_fast_one_over_the_same_weights() {
 }
 
 /// Two transposed convolutions, the second in groups, behind each other.
-fn transposing() -> Vec<u8> {
+pub fn transposing() -> Vec<u8> {
     let mut sketch = Sketch::new(Rng::new(7), 17, vec![1, 3, 8, 8], (0.0, 1.0));
     let spread = sketch.floats(&[16, 3, 1, 1]);
     let mut last = sketch.op("Conv", &[X, &spread]);

@@ -62,15 +62,14 @@ pub fn snap(
         if !settled.has_bias() {
             continue;
         }
-        match settled.bias_name.filter(|name| network.is_own(name)) {
-            Some(name) => network.change(&name, settled.bias),
-            None => {
-                let name = format!("{PREFIX}{}", settled.name);
-                patch.initializers.push(TensorProto::of_floats(&name, &[settled.bias.len()], &settled.bias));
-                node.input.truncate(2);
-                node.input.push(name);
-                patch.replaced.push(node);
-            }
+        if let Some(name) = settled.bias_name.filter(|name| network.is_own(name)) {
+            network.change(&name, settled.bias);
+        } else {
+            let name = format!("{PREFIX}{}", settled.name);
+            patch.initializers.push(TensorProto::of_floats(&name, &[settled.bias.len()], &settled.bias));
+            node.input.truncate(2);
+            node.input.push(name);
+            patch.replaced.push(node);
         }
     }
     patch.initializers.extend(network.changes());

@@ -66,7 +66,7 @@ impl Layer {
 }
 
 /// Operators that have weights, whether int8 is known for them or not.
-const WITH_WEIGHTS: [&str; 9] =
+pub const WITH_WEIGHTS: [&str; 9] =
     ["Conv", "Gemm", "MatMul", "ConvTranspose", "LSTM", "GRU", "RNN", "Einsum", "DeformConv"];
 
 /// All layers of a network, in order.

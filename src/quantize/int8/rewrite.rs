@@ -13,6 +13,10 @@ use std::path::Path;
 /// Names of what is added begin with this.
 const PREFIX: &str = "dermai.int8/";
 
+/// Scores may be so much higher than any that was observed. Measured on imagenet-mobilenetv1, 10 photos (KL to float32, correlation of maps): within the
+/// range of least squared error 0.167 and 0.60, all that was observed 1.1 times 0.016 and 0.70, 1.5 times 0.003 and 0.997, twice 0.004 and 0.997.
+const ROOM: f32 = 1.5;
+
 /// How it is quantized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipe {
@@ -64,8 +68,12 @@ impl<'a> Writing<'a> {
         let mut steps = HashMap::new();
         for (tensor, source) in &scheme.stored {
             let seen = quantized.observed.get(source).with_context(|| format!("tensor `{source}` was not observed"))?;
-            let (low, high) = range(seen, quantized.recipe.method);
-            steps.insert(tensor.clone(), Steps::over(low, high));
+            // A score that is cut off is the very one that wins, and nothing leads back from it.
+            let is_score = scheme.scores.contains(source);
+            let method = if is_score { Method::MinMax } else { quantized.recipe.method };
+            let room = if is_score { ROOM } else { 1.0 };
+            let (low, high) = range(seen, method);
+            steps.insert(tensor.clone(), Steps::over(low * room, high * room));
         }
         let nodes = scheme.nodes.iter().map(|&at| (at, network.graph.nodes[at].clone())).collect();
         Ok(Self { network, quantized, scheme, steps, nodes, added: Vec::new(), constants: Vec::new() })

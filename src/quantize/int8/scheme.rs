@@ -1,4 +1,5 @@
 //! Which nodes compute in int8, given the layers that do, and which tensors are stored in 8 bits between them.
+use super::layers::WITH_WEIGHTS;
 use super::network::Network;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -19,6 +20,8 @@ pub struct Scheme {
     pub nodes: BTreeSet<usize>,
     /// Tensors that are stored in 8 bits; with the tensor whose steps it has.
     pub stored: BTreeMap<String, String>,
+    /// Those among them that no layer takes, at once or later: scores, the highest of which are what it is about.
+    pub scores: BTreeSet<String>,
 }
 
 impl Scheme {
@@ -60,13 +63,26 @@ impl Scheme {
                 }
             }
         }
-        Self { nodes, stored }
+        let taken = before_layers(network);
+        let scores = stored.keys().filter(|name| !taken.contains(name.as_str())).cloned().collect();
+        Self { nodes, stored, scores }
     }
 
     /// Whether a tensor is given by one of its nodes.
     pub fn gives(&self, network: &Network, tensor: &str) -> bool {
         network.graph.producer(tensor).is_some_and(|at| self.nodes.contains(&at))
     }
+}
+
+/// Tensors that a layer takes, at once or later.
+fn before_layers(network: &Network) -> HashSet<&str> {
+    let mut found = HashSet::new();
+    for node in network.graph.nodes.iter().rev() {
+        if WITH_WEIGHTS.contains(&node.op_type.as_str()) || node.output.iter().any(|out| found.contains(out.as_str())) {
+            found.extend(network.activations(node));
+        }
+    }
+    found
 }
 
 /// The tensor behind the cut that alone takes `output`, or `output` itself.

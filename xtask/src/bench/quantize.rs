@@ -43,9 +43,9 @@ impl Form {
         }
     }
 
-    /// Whether it needs pictures.
+    /// Whether it looks at pictures.
     fn is_calibrated(self) -> bool {
-        matches!(self, Self::Int8 | Self::Auto)
+        matches!(self, Self::Int8Weights | Self::Int8 | Self::Auto)
     }
 }
 

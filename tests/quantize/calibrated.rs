@@ -1,0 +1,179 @@
+//! Forms that are calibrated, `int8` and `int8-weights`: trained networks keep their answers and maps, the same input gives the same bytes, and what
+//! cannot be calibrated is told.
+use super::storage::transposing;
+use super::{files, quantize};
+use crate::support::models::{CARD, copy, folder, model};
+use crate::support::program::{fixture, quantize_in};
+use crate::support::shared::{folders, on_all_cores, shared};
+use dermai::model::Prepared;
+use dermai::onnx::{Graph, Node, Patch};
+use dermai::quantize::{Bound, Calibration, Config, Effort, Mode, Pictures, make};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Pictures that a network is calibrated with, and others that it is judged by.
+const EACH: usize = 50;
+
+/// Share of the answers that a mode keeps at least, and the mean correlation of maps, of [`EACH`] pictures that it was not calibrated with. Networks
+/// that were trained on other pictures are unsure of most, and one answer is two points.
+fn kept(mode: Mode, is_at_home: bool) -> (f64, f64) {
+    match (mode, is_at_home) {
+        (Mode::Int8Weights, true) => (0.96, 0.99),
+        (Mode::Int8Weights, false) => (0.88, 0.95),
+        (_, true) => (0.90, 0.96),
+        (_, false) => (0.75, 0.85),
+    }
+}
+
+/// A list of pictures of `folder`, every second one from `first` on.
+fn every_second(folder: &Path, first: usize, place: &TempDir) -> Pictures {
+    let mut paths: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending != "csv"));
+    paths.sort();
+    let chosen = paths.iter().skip(first).step_by(2).take(EACH).map(|path| path.display().to_string());
+    let list = place.path().join(format!("{first}.csv"));
+    fs::write(&list, ["file".to_owned()].into_iter().chain(chosen).collect::<Vec<_>>().join("\n")).unwrap();
+    Pictures::unlabelled(&list).unwrap()
+}
+
+#[test]
+fn trained_networks_keep_their_answers_and_maps() {
+    let Some(shared) = shared() else { return };
+    let complaints = on_all_cores(&folders(&shared.join("models")), |model| {
+        let name = model.file_name().unwrap().to_string_lossy().into_owned();
+        let is_of_things = name.starts_with("cifar10") || name.starts_with("imagenet");
+        let home = shared.join("calibration").join(if is_of_things { "cifar10" } else { "ham" });
+        let is_at_home = !name.starts_with("imagenet");
+        let place = tempfile::tempdir().unwrap();
+        let sets = [0, 1].map(|first| every_second(&home, first, &place));
+        let prepared = Prepared::find(Some(model)).unwrap();
+        [Mode::Int8Weights, Mode::Int8].map(|mode| {
+            let calibration =
+                Calibration { pictures: sets[0].clone(), method: None, bound: Bound::Full, effort: Effort::Plain };
+            let config = Config {
+                calibration: Some(calibration),
+                evaluation: Some(sets[1].clone()),
+                ..Config::plain(mode, place.path().join(mode.to_string()))
+            };
+            let measured = make(&prepared, &config, &mut ()).unwrap().measured;
+            let (answers, maps) = (measured.answers.unwrap(), measured.maps.unwrap());
+            let agreement = answers.same as f64 / answers.images as f64;
+            let (answers, map) = kept(mode, is_at_home);
+            if agreement >= answers && maps.mean >= map {
+                String::new()
+            } else {
+                format!("{name} {mode}: {agreement:.3} of the answers, maps {:.3}\n", maps.mean)
+            }
+        })
+    });
+    assert_eq!(complaints.concat().concat(), "");
+}
+
+#[test]
+fn the_same_pictures_give_the_same_bytes() {
+    let images = fixture("images");
+    for mode in ["int8", "int8-weights"] {
+        let [one, other] = [(), ()].map(|()| {
+            let place = tempfile::tempdir().unwrap();
+            quantize(place.path(), mode).args(["--quiet", "--calibrate", images.to_str().unwrap()]).run().exits(0);
+            files(&place)
+        });
+        assert_eq!(one.len(), 6, "four graphs, weights and a card");
+        for ((name, a), (_, b)) in one.iter().zip(&other) {
+            assert!(a == b, "{mode}: {name} differs");
+        }
+        let card = one.iter().find(|(name, _)| name == "model.yaml").unwrap();
+        assert!(String::from_utf8_lossy(&card.1).contains("calibration_sha256: "), "{mode}");
+    }
+}
+
+#[test]
+fn what_a_mode_needs_or_cannot_use_is_told_before_the_work() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("empty")).unwrap();
+    let photos = folder(&[("a.jpg", "images/lesion.jpg")]);
+    let photos = photos.path().to_str().unwrap();
+    for (mode, arguments, words) in [
+        ("int8", &[][..], "`--calibrate DIR`"),
+        ("int8", &["--calibrate", "empty"], "`empty`: no image in this folder"),
+        ("int8", &["--calibrate", "nowhere"], "`nowhere`"),
+        ("fp16", &["--calibrate", photos], "no other mode looks at pictures"),
+        ("int8-weights", &["--calibrate", photos, "--auto"], "`--auto` is for `--mode int8`"),
+        ("int8-weights", &["--calibrate", photos, "--range", "mse"], "`--range` is for `--mode int8`"),
+    ] {
+        let outcome = quantize(place.path(), mode).args(arguments).run().exits(2);
+        assert!(outcome.one_error().contains(words), "{mode} {arguments:?}: {}", outcome.text());
+    }
+    assert!(!place.path().join("small").exists());
+}
+
+#[test]
+fn too_many_unreadable_pictures_are_an_error() {
+    let place = tempfile::tempdir().unwrap();
+    let set = place.path().join("set");
+    fs::create_dir(&set).unwrap();
+    copy("images/lesion.jpg", &set.join("a.jpg"));
+    copy("bad/text.jpg", &set.join("b.jpg"));
+    for mode in ["int8", "int8-weights"] {
+        let outcome = quantize(place.path(), mode).args(["--calibrate", "set", "--quiet"]).run().exits(2);
+        let error = outcome.one_error();
+        assert!(error.contains("1 of 2 pictures of `set`") && error.contains("`b.jpg`"), "{error}");
+    }
+    assert!(!place.path().join("small").exists());
+}
+
+/// A network with a step that gives NaN wherever a picture has light.
+#[test]
+fn a_tensor_without_numbers_is_named_with_its_picture() {
+    let place = model("tiny-nchw-softmax", CARD);
+    let path = place.path().join("model.onnx");
+    let bytes = fs::read(&path).unwrap();
+    let graph = Graph::parse(bytes.clone()).unwrap();
+    let input = graph.inputs[0].name.clone();
+    let mut replaced: Vec<Node> = graph.consumers(&input).iter().map(|&at| graph.nodes[at].clone()).collect();
+    for name in replaced.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == input) {
+        "rooted".clone_into(name);
+    }
+    let front = vec![Node::new("Neg", &[&input], &["below"]), Node::new("Sqrt", &["below"], &["rooted"])];
+    let patch = Patch { front, replaced, ..Patch::default() };
+    fs::write(&path, patch.write(&graph, bytes).unwrap()).unwrap();
+    let pictures = folder(&[("one.jpg", "images/lesion.jpg")]);
+    let arguments =
+        ["model.onnx", "-o", "small", "--mode", "int8", "--quiet", "--calibrate", pictures.path().to_str().unwrap()];
+    let outcome = quantize_in(place.path(), arguments).run().exits(2);
+    let error = outcome.one_error();
+    assert!(error.contains("on `one.jpg`") && error.contains("NaN or infinite"), "{error}");
+    assert!(!place.path().join("small").exists());
+}
+
+#[test]
+fn an_operator_without_int8_stays_in_float_and_is_listed() {
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("model.onnx"), transposing()).unwrap();
+    fs::write(source.join("model.yaml"), CARD).unwrap();
+    let images = fixture("images");
+    let usual = ["source", "-o", "small", "--mode", "int8", "--calibrate", images.to_str().unwrap()];
+    let outcome = quantize_in(place.path(), usual).run().exits(0);
+    assert!(outcome.stdout.contains("ConvTranspose") && outcome.stdout.contains("no int8 form"), "{}", outcome.text());
+    let report = quantize_in(place.path(), usual).args(["--json", "--quiet"]).run().exits(0).json();
+    let layers = report["quantization"]["layers"].as_array().unwrap();
+    let float: Vec<_> = layers.iter().filter(|layer| layer["reason"] == "unsupported").collect();
+    assert!(float.len() == 2 && float.iter().all(|layer| layer["op"] == "ConvTranspose"), "{layers:?}");
+    assert!(layers.iter().any(|layer| layer["state"] == "int8"), "{layers:?}");
+}
+
+#[test]
+fn few_layers_stay_in_float_until_answers_agree() {
+    let place = tempfile::tempdir().unwrap();
+    let images = fixture("images");
+    let arguments = ["--auto", "--quiet", "--json", "--calibrate", images.to_str().unwrap()];
+    let report = quantize(place.path(), "int8").args(arguments).run().exits(0).json();
+    let quantization = &report["quantization"];
+    assert!(quantization["calibration"]["agreement"].as_f64() > Some(0.9), "{quantization}");
+    let layers = quantization["layers"].as_array().unwrap();
+    let sensitive = layers.iter().filter(|layer| layer["reason"] == "sensitive").count();
+    assert!(sensitive * 4 <= layers.len(), "{sensitive} of {}", layers.len());
+}
