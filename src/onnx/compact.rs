@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 // Field numbers of onnx.proto3.
 const MODEL_GRAPH: u32 = 7;
+const MODEL_OPSET: u32 = 8;
+const MODEL_FUNCTION: u32 = 25;
+const OPSET_DOMAIN: u32 = 1;
 const GRAPH_NODE: u32 = 1;
 const GRAPH_INITIALIZER: u32 = 5;
 const GRAPH_INPUT: u32 = 11;
@@ -21,6 +24,7 @@ const NODE_INPUT: u32 = 1;
 const NODE_OUTPUT: u32 = 2;
 const NODE_NAME: u32 = 3;
 const NODE_ATTRIBUTE: u32 = 5;
+const NODE_DOMAIN: u32 = 7;
 const ATTRIBUTE_GRAPH: u32 = 6;
 const ATTRIBUTE_GRAPHS: u32 = 11;
 const VALUE_NAME: u32 = 1;
@@ -31,7 +35,8 @@ const SMALL: usize = 256;
 
 /// The model with tensors called `t0`, `t1`, … in the order of the nodes that give or take them, each node called as its first output is. Constants
 /// stand in that order, too, whatever order the file had them in. Shapes of what lies in between go, the runtime infers them. Inputs and outputs keep
-/// their names; attributes of convolutions that have their default value go. A graph with graphs inside, whose nodes take tensors from around them, is left as it is.
+/// their names; sets of operators that no node is of go, and attributes that have their default value. A graph with graphs inside, whose nodes take
+/// tensors from around them, is left as it is.
 ///
 /// # Errors
 /// When it is no ONNX model.
@@ -42,11 +47,20 @@ pub fn compact(model: Vec<u8>) -> Result<Vec<u8>> {
     let (parts, rest): (Vec<_>, Vec<_>) = fields(&model)?.into_iter().partition(|field| field.number == MODEL_GRAPH);
     let parts = parts.into_iter().filter_map(|field| field.content).map(|part| fields(&part));
     let graph: Vec<Field> = parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    if !is_flat(&graph)? {
+    if !is_flat(&graph)? || rest.iter().any(|field| field.number == MODEL_FUNCTION) {
         return Ok(model.into());
     }
+    let mut domains = HashSet::from(["", "ai.onnx"].map(Bytes::from));
+    for node in of(&graph, GRAPH_NODE) {
+        domains.extend(of(&fields(&node)?, NODE_DOMAIN));
+    }
     for field in rest {
-        out.extend_from_slice(&field.whole);
+        // The runtime names every set of operators that it knows.
+        let is_set = field.content.as_ref().filter(|_| field.number == MODEL_OPSET);
+        let domain = is_set.map(|set| fields(set)).transpose()?.map(|set| of(&set, OPSET_DOMAIN).next_back());
+        if domain.is_none_or(|domain| domains.contains(&domain.unwrap_or_default())) {
+            out.extend_from_slice(&field.whole);
+        }
     }
     put(MODEL_GRAPH, &renamed(&graph)?, &mut out);
     Ok(out)
@@ -72,7 +86,7 @@ fn is_flat(graph: &[Field]) -> Result<bool> {
 }
 
 /// The contents of all fields of a number.
-fn of(fields: &[Field], number: u32) -> impl Iterator<Item = Bytes> {
+fn of(fields: &[Field], number: u32) -> impl DoubleEndedIterator<Item = Bytes> {
     fields.iter().filter(move |field| field.number == number).filter_map(|field| field.content.clone())
 }
 
@@ -172,18 +186,35 @@ fn node_renamed(node: &Bytes, names: &mut Names) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Whether an attribute has its default value (onnx/docs/Operators.md: `Conv`, `QLinearConv`, `Reshape`; `FusedConv` of com.microsoft has `Conv`'s).
+/// Whether an attribute has its default value (onnx/docs/Operators.md; of com.microsoft's operators, onnxruntime/docs/ContribOperators.md).
 fn goes_without_saying(op: &str, attribute: &AttributeProto) -> bool {
     let all = |value: i64| attribute.ints.iter().all(|&each| each == value);
-    match (op, attribute.name.as_str()) {
-        ("Conv" | "FusedConv" | "QLinearConv", name) => match name {
+    let (name, int) = (attribute.name.as_str(), attribute.i);
+    match op {
+        "Conv" | "FusedConv" | "QLinearConv" | "MaxPool" | "AveragePool" => match name {
             "auto_pad" => &attribute.s[..] == b"NOTSET",
-            "group" => attribute.i == 1,
+            "group" => int == 1,
             "dilations" | "strides" => all(1),
             "pads" => all(0),
+            "ceil_mode" | "storage_order" | "count_include_pad" => int == 0,
             _ => false,
         },
-        ("Reshape", "allowzero") => attribute.i == 0,
+        "Gemm" | "QGemm" => match name {
+            "alpha" | "beta" => attribute.f == 1.0,
+            "transA" | "transB" => int == 0,
+            _ => false,
+        },
+        "QuantizeLinear" | "DequantizeLinear" => match name {
+            "axis" | "saturate" => int == 1,
+            "block_size" | "output_dtype" => int == 0,
+            _ => false,
+        },
+        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" => match name {
+            "keepdims" => int == 1,
+            "noop_with_empty_axes" => int == 0,
+            _ => false,
+        },
+        "Reshape" => name == "allowzero" && int == 0,
         _ => false,
     }
 }

@@ -12,7 +12,7 @@ const PAGE: u64 = 4096;
 /// Smaller tensors than [`WIDE`] begin on a line of the cache: with 2 KB lost before each, a small model would take a tenth more.
 const LINE: u64 = 64;
 /// Tensors from this size on begin on a page.
-const WIDE: usize = 64 << 10;
+const WIDE: usize = 256 << 10;
 /// Smaller tensors stay in the graph: shape inference reads constants, and a bias is not worth a page.
 pub const SMALLEST: usize = 4096;
 
@@ -123,10 +123,10 @@ mod tests {
         assert_eq!(put(&mut writer, "a", &[1; 5]), "weights.bin 0 5");
         assert_eq!(put(&mut writer, "b", &[2; 5]), "weights.bin 64 5");
         assert_eq!(put(&mut writer, "c", &[1; 5]), "weights.bin 0 5");
-        assert_eq!(put(&mut writer, "d", &vec![3; WIDE]), "weights.bin 4096 65536");
+        assert_eq!(put(&mut writer, "d", &vec![3; WIDE]), "weights.bin 4096 262144");
         assert!(writer.holds(&[2; 5]) && !writer.holds(&[2; 4]));
         let written = writer.finish().unwrap();
-        assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(69632), 69632, 3));
+        assert_eq!((written.bytes, file.len(), file[4096]), (units::Bytes(266_240), 266_240, 3));
         assert_eq!(written.sha256, crate::input::sha256_of(&mut std::io::Cursor::new(&file)).unwrap());
     }
 

@@ -2,6 +2,7 @@
 use super::Mode;
 use super::config::Config;
 use super::evaluate::{Measured, Pair, measure};
+use super::folded::folded;
 use super::forms::{self, WEIGHTS};
 use super::gate::{Gate, judge};
 use super::int8::{self, Quantized, Record, Snapped};
@@ -140,7 +141,10 @@ fn network(model: &Prepared, config: &Config, folder: &Path, progress: &mut dyn 
             Ok(Network { model, calibration_sha256, record: None, warnings })
         }
         (Some(_), mode) => bail!("`{mode}` is not calibrated: only `int8` and `int8-weights` are"),
-        (None, _) => Ok(Network { model: model.clone(), calibration_sha256: None, record: None, warnings: Vec::new() }),
+        (None, _) => {
+            let model = folded(model, folder)?;
+            Ok(Network { model, calibration_sha256: None, record: None, warnings: Vec::new() })
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod channels;
 mod config;
 mod evaluate;
 mod exchange;
+mod folded;
 mod forms;
 mod gate;
 mod int8;

@@ -19,8 +19,8 @@ pub enum Method {
 }
 
 impl Method {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::MinMax, Self::Percentile, Self::Entropy, Self::Mse];
+    /// All of them, the default first.
+    pub const ALL: [Self; 4] = [Self::Mse, Self::MinMax, Self::Percentile, Self::Entropy];
 }
 
 impl fmt::Display for Method {

@@ -106,12 +106,11 @@ pub fn quantize(
     let is_auto = matches!(calibration.effort, Effort::Auto(_));
     let mut warnings = Vec::new();
     let mut bases = Vec::new();
-    let equalised = equalised(&network, &all, pictures, progress)?;
-    if is_auto || equalised.is_none() {
-        bases.push(base(network, &all, false, pictures, &mut warnings, progress)?);
-    }
-    if let Some(network) = equalised {
+    if let Some(network) = equalised(&network, &all, pictures, progress)? {
         bases.push(base(network, &all, true, pictures, &mut warnings, progress)?);
+    }
+    if is_auto || bases.is_empty() {
+        bases.push(base(network, &all, false, pictures, &mut warnings, progress)?);
     }
     let recipe = |method| Recipe { method, bound: calibration.bound };
     let recipes: Vec<Recipe> = match calibration.method {

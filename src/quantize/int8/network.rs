@@ -1,7 +1,8 @@
 //! The network in float32 that int8 starts from: normalisations folded into its weights, operators of ONNX only, some weights changed.
-use crate::model::{Level, Prepared};
+use crate::model::Prepared;
 use crate::onnx::{External, Graph, Node, Shapes, TensorProto, infer};
 use crate::quantize::calibrate::Subject;
+use crate::quantize::folded::folded;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,11 +22,9 @@ pub struct Network {
 }
 
 impl Network {
-    /// Has the runtime fold what can be folded; the graph is written to `folder`, which has to stay.
+    /// [`folded`].
     pub fn of(model: &Prepared, folder: &Path) -> Result<Self> {
-        let path = folder.join("float.onnx");
-        model.optimise(None, Level::Basic, &path)?;
-        Self::over(model.clone().over(&path)?)
+        Self::over(folded(model, folder)?)
     }
 
     /// Of a model that the runtime has folded.

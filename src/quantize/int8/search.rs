@@ -17,6 +17,8 @@ const FOR_A_LAYER: usize = 32;
 /// At most so large a share of the weights stays in float, and one layer in so many.
 const MOST_WEIGHTS: f64 = 0.15;
 const ONE_LAYER_IN: usize = 4;
+/// What the KL has to fall to for another recipe.
+const CLEARLY: f64 = 0.9;
 /// What the KL has to fall to for a layer that is left.
 const WORTH_A_LAYER: f64 = 0.98;
 
@@ -42,7 +44,8 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The base and recipe with the least KL, all `layers` in int8, and how near they answer.
+    /// The base and recipe with the least KL, all `layers` in int8, and how near they answer. The first ones are taken unless another one is clearly
+    /// nearer: calibration pictures are few.
     pub fn best(
         &mut self,
         bases: Vec<Base>,
@@ -51,8 +54,9 @@ impl Search<'_> {
     ) -> Result<(Base, Recipe, Likeness)> {
         self.progress.start("recipes", (bases.len() * recipes.len()) as u64);
         let mut best: Option<(Base, Recipe, Likeness)> = None;
-        let is_nearer =
-            |found: &Likeness, best: Option<&Likeness>| best.is_none_or(|best| found.mean_kl() < best.mean_kl());
+        let is_nearer = |found: &Likeness, best: Option<&Likeness>| {
+            best.is_none_or(|best| found.mean_kl() < best.mean_kl() * CLEARLY)
+        };
         for mut base in bases {
             let mut of_base: Option<(Recipe, Likeness)> = None;
             for &recipe in recipes {
