@@ -57,7 +57,7 @@ pub fn compact(model: Vec<u8>) -> Result<Vec<u8>> {
     for field in rest {
         // The runtime names every set of operators that it knows.
         let is_set = field.content.as_ref().filter(|_| field.number == MODEL_OPSET);
-        let domain = is_set.map(|set| fields(set)).transpose()?.map(|set| of(&set, OPSET_DOMAIN).next_back());
+        let domain = is_set.map(fields).transpose()?.map(|set| of(&set, OPSET_DOMAIN).next_back());
         if domain.is_none_or(|domain| domains.contains(&domain.unwrap_or_default())) {
             out.extend_from_slice(&field.whole);
         }

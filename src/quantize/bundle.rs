@@ -9,6 +9,7 @@ use super::int8::{self, Quantized, Record, Snapped};
 use super::publish::Draft;
 use crate::input::sha256_of;
 use crate::model::{Bundle, Prepared, Runtime, Weights, cpu_class};
+use crate::onnx::Node;
 use crate::units::{Bytes, Progress};
 use crate::yaml::{self, Value};
 use anyhow::{Context, Result, bail, ensure};
@@ -66,6 +67,9 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
         model.place().display()
     );
     config.gates.check(config.evaluation.as_ref())?;
+    if matches!(config.mode, Mode::Int8 | Mode::Int8Weights) {
+        check_float(model)?;
+    }
     let (source_sha256, _) = model.hashes()?;
     let draft = Draft::beside(&config.output)?;
     // Beside the result: as large as the model, and a temporary folder may lie in memory.
@@ -114,6 +118,23 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
         draft.publish()?;
     }
     Ok(made)
+}
+
+/// That nothing of the model computes with 8-bit integers yet.
+fn check_float(model: &Prepared) -> Result<()> {
+    const QUANTIZED: [&str; 5] =
+        ["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"];
+    let graph = model.graph()?;
+    let is_quantized = |node: &&Node| QUANTIZED.contains(&&node.op_type[..]) || node.op_type.starts_with("QLinear");
+    if let Some(node) = graph.nodes.iter().find(is_quantized) {
+        bail!(
+            "`{}` is quantized already (node `{}`, {}): name the float32 model that it was made from, or try `--mode prepare`",
+            model.place().display(),
+            node.label(),
+            node.op_type
+        );
+    }
+    Ok(())
 }
 
 /// What graphs are made of.

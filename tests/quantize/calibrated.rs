@@ -6,7 +6,7 @@ use crate::support::models::{CARD, copy, folder, model};
 use crate::support::program::{fixture, quantize_in};
 use crate::support::shared::{folders, on_all_cores, shared};
 use dermai::model::Prepared;
-use dermai::onnx::{Graph, Node, Patch};
+use dermai::onnx::{Graph, Node, Patch, TensorProto};
 use dermai::quantize::{Bound, Calibration, Config, Effort, Mode, Pictures, make};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,6 +145,40 @@ fn a_tensor_without_numbers_is_named_with_its_picture() {
     let error = outcome.one_error();
     assert!(error.contains("on `one.jpg`") && error.contains("NaN or infinite"), "{error}");
     assert!(!place.path().join("small").exists());
+}
+
+#[test]
+fn a_model_that_is_quantized_already_is_no_source() {
+    let place = model("tiny-nchw-softmax", CARD);
+    let path = place.path().join("model.onnx");
+    let bytes = fs::read(&path).unwrap();
+    let graph = Graph::parse(bytes.clone()).unwrap();
+    let input = graph.inputs[0].name.clone();
+    let mut replaced: Vec<Node> = graph.consumers(&input).iter().map(|&at| graph.nodes[at].clone()).collect();
+    for name in replaced.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == input) {
+        "read".clone_into(name);
+    }
+    let patch = Patch {
+        front: vec![
+            Node::new("QuantizeLinear", &[&input, "step", "zero"], &["stored"]),
+            Node::new("DequantizeLinear", &["stored", "step", "zero"], &["read"]),
+        ],
+        replaced,
+        initializers: vec![TensorProto::of_floats("step", &[], &[0.1]), TensorProto::of_uint8("zero", 0)],
+        ..Patch::default()
+    };
+    fs::write(&path, patch.write(&graph, bytes).unwrap()).unwrap();
+    let images = fixture("images");
+    for (mode, code) in [("int8", 2), ("int8-weights", 2), ("prepare", 0)] {
+        let usual = ["model.onnx", "-o", "small", "--mode", mode, "--quiet"];
+        let calibration = ["--calibrate", images.to_str().unwrap()];
+        let more = if mode == "int8" { &calibration[..] } else { &[] };
+        let outcome = quantize_in(place.path(), usual.iter().chain(more)).run().exits(code);
+        if code == 2 {
+            let error = outcome.one_error();
+            assert!(error.contains("is quantized already") && error.contains("QuantizeLinear"), "{error}");
+        }
+    }
 }
 
 #[test]

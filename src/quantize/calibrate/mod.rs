@@ -75,8 +75,12 @@ pub fn observe(
     progress: &mut dyn Progress,
 ) -> Result<(Observed, Unreadable)> {
     let mut emit = Emit::new(subject.graph.opset, PREFIX)?;
+    // The runtime starts from the last of the nodes whose result no node takes: with the first tensors' there, each tensor is looked at and freed before
+    // the next is computed, instead of all of them being held to the end.
+    let mut tensors: Vec<&String> = tensors.iter().collect();
+    tensors.sort_by_key(|name| std::cmp::Reverse(subject.graph.producer(name)));
     let probes: Vec<Probe> =
-        tensors.iter().map(|name| Probe::of(name, subject.shapes.of(name)?, &mut emit)).collect::<Result<_>>()?;
+        tensors.into_iter().map(|name| Probe::of(name, subject.shapes.of(name)?, &mut emit)).collect::<Result<_>>()?;
     let names: Vec<Name> = probes.iter().flat_map(|probe| probe.outputs.clone()).collect();
     let patch = Patch {
         back: emit.nodes,
