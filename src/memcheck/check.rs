@@ -1,15 +1,16 @@
 //! The whole check of a model: runs under the budget, one at the plan's CPU share, the floor, and what follows from them.
 use super::advice;
+use super::config::Config;
 use super::floor;
-use super::forms::{self, Forms};
+use super::forms;
 use super::peaks::allowance;
 use super::pipeline::{REQUESTS, Work};
 use super::rig::{Measured, Rig};
 use super::series::Series;
 use super::slope;
 use super::times::{SLOW_REQUESTS, Times, at_share};
-use super::{Budget, Checked, Choice, CpuShare, Subject, Verdict, options};
-use crate::deploy::{Finding, Plan, WebService};
+use super::{Checked, Choice, CpuShare, Subject, Verdict, options};
+use crate::deploy::Plan;
 use crate::memory;
 use crate::units::{Bytes, Progress};
 use anyhow::Result;
@@ -17,31 +18,6 @@ use std::time::Duration;
 
 /// The form of a model that is no bundle.
 const RAW: &str = "raw";
-
-/// What is checked.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// What each child does; its threads and requests are those of the run under the budget.
-    pub work: Work,
-    /// The model's name.
-    pub model: String,
-    /// What the pictures are called.
-    pub pictures: Vec<String>,
-    /// What may be used.
-    pub budget: Budget,
-    /// The blueprint's service, where the budget comes from one.
-    pub service: Option<WebService>,
-    /// What the lint found in the blueprint.
-    pub findings: Vec<Finding>,
-    /// How often the first pass is measured; the highest counts.
-    pub runs: usize,
-    /// Whether the smallest limit is looked for.
-    pub floor: bool,
-    /// Whether options are measured instead of estimated.
-    pub measure_options: bool,
-    /// What smaller forms of the model are made of; none: it is one.
-    pub forms: Option<Forms>,
-}
 
 /// Checks a model.
 ///

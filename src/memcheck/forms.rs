@@ -1,5 +1,5 @@
 //! Smaller forms of the model that is checked: what each would take, by an estimate or by being made and measured.
-use super::check::Config;
+use super::config::{Config, Forms};
 use super::estimate;
 use super::options::at_share;
 use super::rig::{Rig, own_folder, places};
@@ -7,48 +7,14 @@ use super::series::Series;
 use super::{Choice, StagePeak};
 use crate::input::Limits;
 use crate::model::Prepared;
-use crate::quantize::{self, Bound, Calibration, Effort, Mode, Pictures, make};
-use crate::units::{Bytes, Progress};
+use crate::quantize::{self, Bound, Calibration, Effort, Mode, make};
+use crate::units::Progress;
 use anyhow::{Context, Result, bail};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 
-/// What forms are made of.
-#[derive(Clone, Debug)]
-pub struct Forms {
-    /// The model, as `--model` takes it.
-    pub model: PathBuf,
-    /// As the user named it; none: it is the default one.
-    pub named: Option<PathBuf>,
-    /// Bytes of its graph and weights.
-    pub bytes: Bytes,
-    /// What [`Mode::Int8`] and [`Mode::Int8Weights`] are calibrated with; none: the one stays an estimate, the other does without.
-    pub calibration: Option<Pictures>,
-    /// Labelled pictures that show what accuracy a form costs; none: that is not known.
-    pub evaluation: Option<Pictures>,
-}
-
 impl Forms {
-    /// Of a model that is named so; none of a bundle, of which nothing can be made.
-    ///
-    /// # Errors
-    /// When its files cannot be looked at.
-    pub fn of(model: &Prepared, named: Option<&Path>) -> Result<Option<Self>> {
-        if model.is_form() {
-            return Ok(None);
-        }
-        let size = |path: &PathBuf| Ok(fs::metadata(path).with_context(|| format!("`{}`", path.display()))?.len());
-        Ok(Some(Self {
-            model: model.place().to_owned(),
-            named: named.map(Path::to_owned),
-            bytes: Bytes(model.weight_files()?.iter().map(size).sum::<Result<u64>>()?),
-            calibration: None,
-            evaluation: None,
-        }))
-    }
-
     /// By what is lost, the least first.
     const MODES: [Mode; 4] = [Mode::Prepare, Mode::Fp16, Mode::Int8Weights, Mode::Int8];
 
@@ -167,6 +133,7 @@ fn folder() -> Result<TempDir> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Bytes;
 
     #[test]
     fn a_command_can_be_pasted() {

@@ -50,6 +50,7 @@ mod check;
 mod checklist;
 pub mod command;
 mod compare;
+mod config;
 mod drive;
 mod estimate;
 mod floor;
@@ -64,11 +65,11 @@ mod slope;
 mod times;
 mod verdict;
 
-pub use check::{Config, check};
+pub use check::check;
 pub use compare::{Earlier, compare};
+pub use config::{Config, Forms};
 pub use drive::Drive;
 pub use estimate::ERROR as ESTIMATE_ERROR;
-pub use forms::Forms;
 pub use rig::{Rig, Start, cold_files, fresh_copy, own_folder};
 pub use verdict::{Band, Verdict};
 

@@ -1,5 +1,5 @@
 //! Where the output channels of a weight lie, and its 8-bit integers with a scale for each of them.
-use super::storage::{PREFIX, Small};
+use super::small::{PREFIX, Small};
 use crate::onnx::{Graph, Node, TensorProto};
 
 /// The operators of the runtime's blocked layout (onnxruntime: `core/graph/contrib_ops/nchwc_schema_defs.cc`).

@@ -17,6 +17,7 @@ mod limits;
 mod pictures;
 mod place;
 mod publish;
+mod small;
 mod storage;
 
 pub use bundle::{Made, make};

@@ -4,6 +4,7 @@
 //! section 4): the process holds the small weights, and one layer's large ones.
 use super::blocked::{Blocked, LEAST_OPSET};
 use super::channels::Channels;
+use super::small::{PREFIX, Small};
 use crate::onnx::{External, Graph, Node, Patch, SMALLEST, TensorProto, WeightsWriter, upgrade};
 use anyhow::{Context, Result};
 use half::f16;
@@ -21,8 +22,6 @@ pub enum Storage {
     Int8,
 }
 
-/// Names of what is added begin with this.
-pub const PREFIX: &str = "dermai.weights/";
 /// Constants from this size on lie in the file of weights, where all graphs share them; smaller ones are not worth an entry.
 const SHARED: usize = 256;
 /// Blocked scales need this operator set (onnx/docs/Changelog.md: `DequantizeLinear`-21).
@@ -136,20 +135,6 @@ fn in_blocks<W: Write>(
     }
     let mut layouts = Blocked::all(&whole.dims, block).into_iter().map(|layout| (layout, layout.applied(values)));
     layouts.find(|(_, blocked)| weights.holds(blocked))
-}
-
-/// A weight in a smaller type, and the nodes that make float32 of it.
-pub struct Small {
-    /// Name, type and shape.
-    pub tensor: TensorProto,
-    /// Its values, little-endian.
-    pub values: Vec<u8>,
-    /// Scales and shapes.
-    pub constants: Vec<TensorProto>,
-    /// From the small type to float32.
-    pub nodes: Vec<Node>,
-    /// Whether its scales are blocked.
-    pub is_blocked: bool,
 }
 
 /// The weight in the wanted type; none where it stays as it is.

@@ -2,11 +2,11 @@
 //! cannot be calibrated is told.
 use super::storage::transposing;
 use super::{files, quantize};
-use crate::support::models::{CARD, copy, folder, model};
+use crate::support::models::{CARD, copy, folder, model, put_behind_input};
 use crate::support::program::{fixture, quantize_in};
 use crate::support::shared::{folders, on_all_cores, shared};
 use dermai::model::Prepared;
-use dermai::onnx::{Graph, Node, Patch, TensorProto};
+use dermai::onnx::{Node, TensorProto};
 use dermai::quantize::{Bound, Calibration, Config, Effort, Mode, Pictures, make};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -128,16 +128,8 @@ fn too_many_unreadable_pictures_are_an_error() {
 fn a_tensor_without_numbers_is_named_with_its_picture() {
     let place = model("tiny-nchw-softmax", CARD);
     let path = place.path().join("model.onnx");
-    let bytes = fs::read(&path).unwrap();
-    let graph = Graph::parse(bytes.clone()).unwrap();
-    let input = graph.inputs[0].name.clone();
-    let mut replaced: Vec<Node> = graph.consumers(&input).iter().map(|&at| graph.nodes[at].clone()).collect();
-    for name in replaced.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == input) {
-        "rooted".clone_into(name);
-    }
-    let front = vec![Node::new("Neg", &[&input], &["below"]), Node::new("Sqrt", &["below"], &["rooted"])];
-    let patch = Patch { front, replaced, ..Patch::default() };
-    fs::write(&path, patch.write(&graph, bytes).unwrap()).unwrap();
+    let root = |input: &str| vec![Node::new("Neg", &[input], &["below"]), Node::new("Sqrt", &["below"], &["behind"])];
+    put_behind_input(&path, root, Vec::new());
     let pictures = folder(&[("one.jpg", "images/lesion.jpg")]);
     let arguments =
         ["model.onnx", "-o", "small", "--mode", "int8", "--quiet", "--calibrate", pictures.path().to_str().unwrap()];
@@ -151,23 +143,14 @@ fn a_tensor_without_numbers_is_named_with_its_picture() {
 fn a_model_that_is_quantized_already_is_no_source() {
     let place = model("tiny-nchw-softmax", CARD);
     let path = place.path().join("model.onnx");
-    let bytes = fs::read(&path).unwrap();
-    let graph = Graph::parse(bytes.clone()).unwrap();
-    let input = graph.inputs[0].name.clone();
-    let mut replaced: Vec<Node> = graph.consumers(&input).iter().map(|&at| graph.nodes[at].clone()).collect();
-    for name in replaced.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == input) {
-        "read".clone_into(name);
-    }
-    let patch = Patch {
-        front: vec![
-            Node::new("QuantizeLinear", &[&input, "step", "zero"], &["stored"]),
-            Node::new("DequantizeLinear", &["stored", "step", "zero"], &["read"]),
-        ],
-        replaced,
-        initializers: vec![TensorProto::of_floats("step", &[], &[0.1]), TensorProto::of_uint8("zero", 0)],
-        ..Patch::default()
+    let stored = |input: &str| {
+        vec![
+            Node::new("QuantizeLinear", &[input, "step", "zero"], &["stored"]),
+            Node::new("DequantizeLinear", &["stored", "step", "zero"], &["behind"]),
+        ]
     };
-    fs::write(&path, patch.write(&graph, bytes).unwrap()).unwrap();
+    let constants = vec![TensorProto::of_floats("step", &[], &[0.1]), TensorProto::of_uint8("zero", 0)];
+    put_behind_input(&path, stored, constants);
     let images = fixture("images");
     for (mode, code) in [("int8", 2), ("int8-weights", 2), ("prepare", 0)] {
         let usual = ["model.onnx", "-o", "small", "--mode", mode, "--quiet"];

@@ -1,8 +1,8 @@
 //! `dermai quantize --eval` and its gates: figures against those that follow from `predict`, and what a gate that fails leaves behind.
 use super::{correlation, default_model, say};
-use crate::support::models::{CARD, copy, folder, model};
+use crate::support::models::{CARD, copy, folder, model, put_behind_input};
 use crate::support::program::{Outcome, Program, fixture, predict_in, quantize_in, shape};
-use dermai::onnx::{Graph, Node, Patch, TensorProto};
+use dermai::onnx::{Node, TensorProto};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -330,23 +330,11 @@ fn a_bundle_that_gives_no_numbers_is_an_error_that_names_picture_and_mode() {
     const SIDE: usize = 32;
     let place = model("tiny-dynamic", &CARD.replace("size: [8, 8]", "size: [32, 32]"));
     let path = place.path().join("model.onnx");
-    let bytes = fs::read(&path).unwrap();
-    let graph = Graph::parse(bytes.clone()).unwrap();
-    let input = graph.inputs[0].name.clone();
-    let mut replaced: Vec<Node> = graph.consumers(&input).iter().map(|&at| graph.nodes[at].clone()).collect();
-    for name in replaced.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == input) {
-        "restored".clone_into(name);
-    }
-    let patch = Patch {
-        front: vec![
-            Node::new("Div", &[&input, "small"], &["large"]),
-            Node::new("Mul", &["large", "small"], &["restored"]),
-        ],
-        replaced,
-        initializers: vec![TensorProto::of_floats("small", &[1, 3, SIDE, SIDE], &vec![1e-9; 3 * SIDE * SIDE])],
-        ..Patch::default()
+    let there_and_back = |input: &str| {
+        vec![Node::new("Div", &[input, "small"], &["large"]), Node::new("Mul", &["large", "small"], &["behind"])]
     };
-    fs::write(&path, patch.write(&graph, bytes).unwrap()).unwrap();
+    let small = TensorProto::of_floats("small", &[1, 3, SIDE, SIDE], &vec![1e-9; 3 * SIDE * SIDE]);
+    put_behind_input(&path, there_and_back, vec![small]);
     let eval = fixture("images/lesion.jpg");
     let pictures = folder(&[("one.jpg", "images/lesion.jpg")]);
     predict_in(place.path(), [eval.to_str().unwrap(), "--model", "model.onnx"]).run().exits(0);

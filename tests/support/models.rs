@@ -1,5 +1,6 @@
 //! Tiny models in folders of their own: a graph of `fixtures/onnx` and a card.
 use super::program::fixture;
+use dermai::onnx::{Graph, Node, Patch, TensorProto};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -47,4 +48,17 @@ pub fn folder(files: &[(&str, &str)]) -> TempDir {
         copy(fixture, &path);
     }
     folder
+}
+
+/// Puts nodes between the input of the model in `path` and what takes it: `nodes` makes them of the input's name, and they give `behind`.
+pub fn put_behind_input(path: &Path, nodes: impl FnOnce(&str) -> Vec<Node>, constants: Vec<TensorProto>) {
+    let bytes = fs::read(path).expect("a model");
+    let graph = Graph::parse(bytes.clone()).expect("a graph");
+    let input = graph.inputs[0].name.clone();
+    let mut replaced: Vec<Node> = graph.consumers(&input).iter().map(|&at| graph.nodes[at].clone()).collect();
+    for name in replaced.iter_mut().flat_map(|node| &mut node.input).filter(|name| **name == input) {
+        "behind".clone_into(name);
+    }
+    let patch = Patch { front: nodes(&input), replaced, initializers: constants, ..Patch::default() };
+    fs::write(path, patch.write(&graph, bytes).expect("a graph")).expect("a model");
 }
