@@ -52,7 +52,7 @@ pub fn write(value: &impl serde::Serialize) -> Result<String> {
 /// Anything as a value.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn value(of: &impl serde::Serialize) -> Result<Value> {
     Ok(serde_yaml::to_value(of)?)
 }

@@ -43,7 +43,7 @@ pub struct Forms {
     pub named: Option<PathBuf>,
     /// Bytes of its graph and weights.
     pub bytes: Bytes,
-    /// What [`Mode::Int8`] and [`Mode::Int8Weights`] are calibrated with; none: the one stays an estimate, the other does without.
+    /// What `int8` and `int8-weights` are calibrated with; none: the one stays an estimate, the other does without.
     pub calibration: Option<Pictures>,
     /// Labelled pictures that show what accuracy a form costs; none: that is not known.
     pub evaluation: Option<Pictures>,
