@@ -105,7 +105,7 @@ pub struct Args {
     /// Measure the options instead of estimating them: the pipeline under each plan, and each form of `dermai quantize`, which is made for it.
     #[arg(long, help_heading = "Verdict")]
     measure_options: bool,
-    /// Images to calibrate the form `int8` with, which is an estimate without: a folder, or a `labels.csv`.
+    /// Images to calibrate the forms `int8`, which is an estimate without, and `int8-weights` with: a folder, or a `labels.csv`.
     #[arg(long, value_name = "DIR|CSV", requires = "measure_options", value_hint = ValueHint::AnyPath, help_heading = "Verdict")]
     calibrate: Option<PathBuf>,
     /// Labelled images that show what accuracy each form costs: a `labels.csv` (`file,label`; labels are the card's ids), or a folder with one.

@@ -143,7 +143,10 @@ fn calibration(args: &Args) -> Result<Option<Calibration>> {
         bail!("`--{flag}` is for `--mode int8`: leave it out");
     }
     let effort = match (args.auto, args.sensitivity || args.plot.is_some()) {
-        (true, _) => Effort::Auto(args.min_agreement.map_or(AGREEMENT, |gate| Share(gate.0.max(AGREEMENT.0)))),
+        (true, sensitivity) => {
+            let agreement = args.min_agreement.map_or(AGREEMENT, |gate| Share(gate.0.max(AGREEMENT.0)));
+            Effort::Auto { agreement, sensitivity }
+        }
         (false, true) => Effort::Sensitivity,
         (false, false) => Effort::Plain,
     };

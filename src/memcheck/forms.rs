@@ -30,15 +30,18 @@ impl Forms {
     /// What makes one.
     fn command(&self, mode: Mode) -> String {
         let model = self.named.as_deref().map(quoted).unwrap_or_default();
-        let calibrate = if mode == Mode::Int8 { " --calibrate DIR" } else { "" };
+        let calibrate = match &self.calibration {
+            Some(pictures) if looks(mode) => format!(" --calibrate{}", quoted(pictures.place())),
+            None if mode == Mode::Int8 => " --calibrate DIR".to_owned(),
+            _ => String::new(),
+        };
         format!("dermai quantize{model} -o small/ --mode {mode}{calibrate}")
     }
 
     /// Makes one in `folder`. Gives its files and the change of accuracy.
     fn made(&self, mode: Mode, folder: &Path, limits: Limits) -> Result<(Prepared, Option<f64>)> {
         let output = folder.join("form");
-        let looks = matches!(mode, Mode::Int8 | Mode::Int8Weights);
-        let calibration = self.calibration.clone().filter(|_| looks).map(|pictures| Calibration {
+        let calibration = self.calibration.clone().filter(|_| looks(mode)).map(|pictures| Calibration {
             pictures,
             method: None,
             bound: Bound::Full,
@@ -51,6 +54,11 @@ impl Forms {
         let accuracy = made.measured.answers.and_then(|answers| answers.accuracy);
         Ok((Prepared::find(Some(&output))?, accuracy.map(|pair| (pair.after.top1() - pair.before.top1()) * 100.0)))
     }
+}
+
+/// Whether a mode looks at pictures.
+fn looks(mode: Mode) -> bool {
+    matches!(mode, Mode::Int8 | Mode::Int8Weights)
 }
 
 /// A path as a shell takes it, behind a space.

@@ -30,7 +30,7 @@ const ATTRIBUTE_GRAPHS: u32 = 11;
 const VALUE_NAME: u32 = 1;
 const TENSOR_NAME: u32 = 8;
 
-/// Larger constants may be weights, which the runtime packs for the one node that takes them.
+/// Constants that take more bytes of the graph are not compared.
 const SMALL: usize = 256;
 
 /// The model with tensors called `t0`, `t1`, … in the order of the nodes that give or take them, each node called as its first output is. Constants
@@ -166,7 +166,8 @@ fn renamed(graph: &[Field]) -> Result<Vec<u8>> {
 
 fn node_renamed(node: &Bytes, names: &mut Names) -> Result<Vec<u8>> {
     let (mut out, mut first) = (Vec::new(), Bytes::new());
-    let op = Node::decode(node.clone())?.op_type;
+    let Node { op_type: op, domain, .. } = Node::decode(node.clone())?;
+    let is_known = matches!(&domain[..], "" | "ai.onnx" | "com.microsoft" | "com.microsoft.nchwc");
     for field in fields(node)? {
         match (field.content, field.number) {
             (Some(name), NODE_INPUT | NODE_OUTPUT) => {
@@ -178,7 +179,7 @@ fn node_renamed(node: &Bytes, names: &mut Names) -> Result<Vec<u8>> {
             }
             (_, NODE_NAME) => {}
             (Some(attribute), NODE_ATTRIBUTE)
-                if goes_without_saying(&op, &AttributeProto::decode(attribute.clone())?) => {}
+                if is_known && goes_without_saying(&op, &AttributeProto::decode(attribute.clone())?) => {}
             _ => out.extend_from_slice(&field.whole),
         }
     }

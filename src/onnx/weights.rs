@@ -13,7 +13,7 @@ const PAGE: u64 = 4096;
 const LINE: u64 = 64;
 /// Tensors from this size on begin on a page.
 const WIDE: usize = 256 << 10;
-/// Smaller tensors stay in the graph: shape inference reads constants, and a bias is not worth a page.
+/// Smaller tensors stay in a skeleton, where shape inference reads them, and keep their type.
 pub const SMALLEST: usize = 4096;
 
 /// Writes a file of weights.

@@ -68,7 +68,7 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     );
     config.gates.check(config.evaluation.as_ref())?;
     if matches!(config.mode, Mode::Int8 | Mode::Int8Weights) {
-        check_float(model)?;
+        check_source(model)?;
     }
     let (source_sha256, _) = model.hashes()?;
     let draft = Draft::beside(&config.output)?;
@@ -120,11 +120,19 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     Ok(made)
 }
 
-/// That nothing of the model computes with 8-bit integers yet.
-fn check_float(model: &Prepared) -> Result<()> {
+/// That weights of the model can become 8-bit integers with a step for each channel, and that none are yet.
+fn check_source(model: &Prepared) -> Result<()> {
+    // onnx/docs/Changelog.md: `DequantizeLinear`-13 has an axis.
+    const LEAST: i64 = 13;
     const QUANTIZED: [&str; 5] =
         ["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"];
     let graph = model.graph()?;
+    ensure!(
+        graph.opset >= LEAST,
+        "`{}` is of operator set {}, and a step for each channel needs {LEAST}: export it anew with a newer one, or try `--mode fp16`",
+        model.place().display(),
+        graph.opset
+    );
     let is_quantized = |node: &&Node| QUANTIZED.contains(&&node.op_type[..]) || node.op_type.starts_with("QLinear");
     if let Some(node) = graph.nodes.iter().find(is_quantized) {
         bail!(

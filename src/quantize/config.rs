@@ -14,7 +14,7 @@ pub struct Config {
     pub output: PathBuf,
     /// Pictures that it is compared with its source on; none: it is not, and only what a gate needs is measured.
     pub evaluation: Option<Pictures>,
-    /// What it is calibrated with; needed by [`Mode::Int8`], and by no other.
+    /// What it is calibrated with; needed by [`Mode::Int8`]; of [`Mode::Int8Weights`] it is the pictures that count.
     pub calibration: Option<Calibration>,
     /// What it has to hold before it is put there.
     pub gates: Gates,

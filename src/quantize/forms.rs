@@ -83,18 +83,24 @@ pub fn write(
 
 fn drafts(model: &Prepared, source: &Prepared, warnings: &mut Vec<String>) -> Vec<Draft> {
     let mut drafts = vec![Draft { task: Task::Predict, layer: None, edit: None, notes: Vec::new() }];
-    match explaining(model, source) {
+    match explaining(model, source, warnings) {
         Ok(draft) => drafts.push(draft),
         Err(error) => warnings.push(format!("the bundle cannot explain itself: {error:#}")),
     }
     drafts
 }
 
-fn explaining(model: &Prepared, source: &Prepared) -> Result<Draft> {
+fn explaining(model: &Prepared, source: &Prepared, warnings: &mut Vec<String>) -> Result<Draft> {
     let reading = Reading::of(model)?;
     // The one that the source explains: rewritten graphs have more tensors like it.
     let name = Reading::of(source)?.layer(None)?.name.clone();
     let layer = reading.layer(Some(&name)).or_else(|_| reading.layer(None))?.clone();
+    if layer.name != name {
+        warnings.push(format!(
+            "the bundle explains layer `{}`: its graph has no `{name}`, which the source explains",
+            layer.name
+        ));
+    }
     let (patch, (key, note)) = reading.lasting_patch(&layer)?;
     Ok(Draft {
         task: Task::Explain,

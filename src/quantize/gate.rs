@@ -129,14 +129,16 @@ fn advice(name: &str, mode: Mode) -> &'static str {
             "calibrate with more pictures of what it will see, try `--auto`, or `--mode int8-weights`"
         }
         (MAX_LATENCY, Mode::Int8) => "fewer layers in float are faster: try without `--auto`, or another CPU",
-        (MAX_DROP | MIN_AGREEMENT, Mode::Int8Weights) => "try `--mode fp16`, which is nearer to the source",
+        (MAX_DROP | MIN_AGREEMENT, Mode::Int8Weights) => {
+            "give it `--calibrate`, or try `--mode fp16`, which is nearer to the source"
+        }
         (MAX_LATENCY, Mode::Prepare) => "this mode computes what the source computes: try a smaller network",
         (MAX_LATENCY, Mode::Fp16 | Mode::Int8Weights) => {
             "try `--mode prepare`, which does not turn weights into float32 at each run"
         }
         (_, Mode::Prepare) => "try `--mode fp16` or `--mode int8-weights`, whose weights are smaller",
         (_, Mode::Fp16) => "try `--mode int8-weights`, whose weights are half of these",
-        (_, Mode::Int8Weights) => "try `--mode int8`, whose activations are smaller, too",
+        (_, Mode::Int8Weights) => "try `--mode int8`, which computes in 8 bits, too",
         (_, Mode::Int8) => "there is no smaller mode: try a smaller network",
     }
 }

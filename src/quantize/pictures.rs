@@ -130,6 +130,24 @@ impl Pictures {
         spec: &Preprocessing,
         limits: &Limits,
         progress: &mut dyn Progress,
+        work: impl FnMut(usize, &Entry, &Read) -> Result<()>,
+    ) -> Result<Unreadable> {
+        let unreadable = self.each_readable(spec, limits, progress, work)?;
+        if unreadable.is_too_many(self.entries.len()) {
+            bail!("{}; more than 5 % are too many: repair them, or take them out", self.told(&unreadable));
+        }
+        Ok(unreadable)
+    }
+
+    /// The same of a part of a set, where it says nothing how many of them cannot be read.
+    ///
+    /// # Errors
+    /// When `work` fails.
+    pub fn each_readable(
+        &self,
+        spec: &Preprocessing,
+        limits: &Limits,
+        progress: &mut dyn Progress,
         mut work: impl FnMut(usize, &Entry, &Read) -> Result<()>,
     ) -> Result<Unreadable> {
         let sources: Vec<_> = self.entries.iter().map(|entry| entry.source.clone()).collect();
@@ -138,8 +156,6 @@ impl Pictures {
         each(&sources, spec, limits, progress, |_, read| {
             let (at, entry) = all.next().context("more pictures came than there are")?;
             match read {
-                // Nothing comes of it any more, but how many are bad is told.
-                Ok(_) if unreadable.is_too_many(self.entries.len()) => Ok(()),
                 Ok(read) => work(at, entry, &read),
                 Err(error) => {
                     unreadable.add(&entry.name, &error);
@@ -147,9 +163,6 @@ impl Pictures {
                 }
             }
         })?;
-        if unreadable.is_too_many(self.entries.len()) {
-            bail!("{}; more than 5 % are too many: repair them, or take them out", self.told(&unreadable));
-        }
         Ok(unreadable)
     }
 

@@ -2,12 +2,15 @@
 //! cannot be calibrated is told.
 use super::storage::transposing;
 use super::{files, quantize};
+use crate::gradients::sketch::{Sketch, X};
 use crate::support::models::{CARD, copy, folder, model, put_behind_input};
 use crate::support::program::{fixture, quantize_in};
+use crate::support::rng::Rng;
 use crate::support::shared::{folders, on_all_cores, shared};
 use dermai::model::Prepared;
 use dermai::onnx::{Node, TensorProto};
 use dermai::quantize::{Bound, Calibration, Config, Effort, Mode, Pictures, make};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -193,4 +196,36 @@ fn few_layers_stay_in_float_until_answers_agree() {
     let layers = quantization["layers"].as_array().unwrap();
     let sensitive = layers.iter().filter(|layer| layer["reason"] == "sensitive").count();
     assert!(sensitive * 4 <= layers.len(), "{sensitive} of {}", layers.len());
+}
+
+/// A convolution and a last layer whose bias is one number for all classes.
+fn with_scalar_bias(opset: i64) -> Vec<u8> {
+    let mut sketch = Sketch::new(Rng::new(3), opset, vec![1, 3, 8, 8], (0.0, 1.0));
+    let (kernel, head, bias) = (sketch.floats(&[64, 3, 3, 3]), sketch.floats(&[64, 3]), sketch.floats(&[1]));
+    let spread = sketch.op("Conv", &[X, &kernel]);
+    let mean = sketch.op("GlobalAveragePool", &[&spread]);
+    let flat = sketch.op("Flatten", &[&mean]);
+    let scores = sketch.op("Gemm", &[&flat, &head, &bias]);
+    let output = sketch.op("Softmax", &[&scores]);
+    sketch.model(&output).0
+}
+
+#[test]
+fn a_bias_that_is_no_list_leaves_its_layer_in_float() {
+    let place = model("tiny-nchw-softmax", CARD);
+    let images = fixture("images");
+    let made = |mode: &str, opset: i64| {
+        fs::write(place.path().join("model.onnx"), with_scalar_bias(opset)).unwrap();
+        let usual = ["model.onnx", "-o", "small", "--json", "--quiet", "--mode", mode, "--calibrate"];
+        quantize_in(place.path(), usual).args([&images]).run()
+    };
+    let report = made("int8", 17).exits(0).json();
+    let states: Vec<_> = report["quantization"]["layers"].as_array().unwrap().iter().map(|l| &l["reason"]).collect();
+    assert_eq!(states, [&Value::Null, &"unsupported".into()]);
+    made("int8-weights", 17).exits(0);
+    // Steps for each channel came with operator set 13.
+    for mode in ["int8", "int8-weights"] {
+        let error = made(mode, 12).exits(2);
+        assert!(error.one_error().contains("is of operator set 12"), "{}", error.text());
+    }
 }

@@ -168,6 +168,7 @@ fn the_json_has_its_shape_and_null_for_what_was_not_measured() {
     before.per_class_recall.nv float
     before.top1 float
     dermai text
+    gates[].advice null
     gates[].limit float
     gates[].name text
     gates[].passed bool
@@ -182,6 +183,7 @@ fn the_json_has_its_shape_and_null_for_what_was_not_measured() {
     schema text
     source.name text
     source.sha256 text
+    warnings empty list
     ");
     assert_eq!(
         report["gates"].as_array().unwrap().iter().map(|gate| &gate["name"]).collect::<Vec<_>>(),

@@ -149,8 +149,10 @@ impl Probe {
         let [low, high, sample, mean @ ..] = values else { bail!("the graph gave less than it was asked for") };
         let flat = |array: &ArrayD<f32>| array.iter().copied().collect::<Vec<f32>>();
         let (low, high, sample) = (flat(low), flat(high), flat(sample));
+        // Smallest and largest may pass over what is no number, and the sample may not meet it; the mean does.
+        let means = mean.iter().flat_map(flat);
         ensure!(
-            low.iter().chain(&high).chain(&sample).all(|value| value.is_finite()),
+            low.iter().chain(&high).chain(&sample).copied().chain(means).all(|value| value.is_finite()),
             "tensor `{}` holds NaN or infinite values: int8 has no place for them; look at the model and the picture, or try another mode",
             self.tensor
         );

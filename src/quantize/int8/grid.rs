@@ -30,7 +30,7 @@ pub struct Snapped {
 /// average.
 ///
 /// # Errors
-/// As of [`quantize`](super::quantize).
+/// When a tensor holds NaN or infinite values, too many pictures are unreadable, or nothing can be written.
 pub fn snap(
     model: &Prepared,
     pictures: Option<&Pictures>,

@@ -27,7 +27,8 @@ impl Judge {
         let some = set.spread(most);
         let mut model = source.clone().start(&SESSION)?;
         let (mut tensors, mut answers) = (Vec::new(), Vec::new());
-        some.each(&source.card.input, limits, progress, |_, entry, read| {
+        // Whether too many are unreadable was asked of the whole set.
+        some.each_readable(&source.card.input, limits, progress, |_, entry, read| {
             answers.push(answer(&mut model, &read.picture.tensor).with_context(|| format!("`{}`", entry.name))?);
             tensors.push(read.picture.tensor.clone());
             Ok(())

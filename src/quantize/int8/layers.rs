@@ -1,6 +1,6 @@
 //! The layers of a network: which can compute in int8, and why the others cannot or should not.
 use super::network::Network;
-use crate::onnx::Node;
+use crate::onnx::{Node, TensorProto};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -78,6 +78,9 @@ pub fn layers(network: &Network) -> Vec<Layer> {
         // Since the picture nothing computed in int8.
         let is_early = first.is_some() && network.activations(node).all(|name| float.contains(name));
         let shape = weight(network, node).and_then(|name| network.shapes.get(name)).map(<[usize]>::to_vec);
+        let is_supported = |node: &Node, shape: &[usize]| {
+            is_supported(node, shape) && has_known_shapes(network, node) && has_plain_bias(network, node, shape)
+        };
         let state = match shape.as_deref() {
             Some(shape) if is_supported(node, shape) && is_early && is_narrow(node, shape) => {
                 State::Float(Reason::Narrow)
@@ -114,6 +117,22 @@ fn is_supported(node: &Node, shape: &[usize]) -> bool {
             "MatMul" => shape.len() == 2,
             _ => false,
         }
+}
+
+/// Calibration has to know what it looks at.
+fn has_known_shapes(network: &Network, node: &Node) -> bool {
+    let mut tensors = network.activations(node).chain(node.output.iter().map(String::as_str));
+    tensors.all(|tensor| network.shapes.get(tensor).is_some())
+}
+
+/// Whether the bias, if there is one, is a constant of a value for each output channel.
+fn has_plain_bias(network: &Network, node: &Node, shape: &[usize]) -> bool {
+    let is_first = node.op_type == "Conv" || node.int("transB").unwrap_or_default() == 1;
+    let channels = if is_first { shape[0] } else { shape[1] };
+    node.given(2).is_none_or(|bias| {
+        let is_float = network.graph.initializer(bias).is_some_and(TensorProto::is_float);
+        is_float && network.shapes.get(bias).is_some_and(|bias| bias.iter().product::<usize>() == channels)
+    })
 }
 
 fn is_narrow(node: &Node, shape: &[usize]) -> bool {

@@ -1,4 +1,4 @@
-//! Static int8: weights and activations in 8 bits, with steps from calibration pictures.
+//! Static int8: weights and activations in 8 bits, with steps from calibration pictures; and weights alone ([`snap`]).
 //!
 //! The float network is folded by the runtime, its channels are equalised where that is free, its tensors are observed; layers are then written as
 //! `QuantizeLinear` and `DequantizeLinear` around the operators of ONNX, which the runtime fuses.
@@ -52,8 +52,13 @@ pub enum Effort {
     Plain,
     /// How sensitive each layer is.
     Sensitivity,
-    /// The best recipe, and the fewest layers in float with which this share of the answers agrees.
-    Auto(Share),
+    /// The best recipe, and few layers in float with which a share of the answers agrees.
+    Auto {
+        /// The share.
+        agreement: Share,
+        /// Whether it is measured how sensitive each layer is though the share is reached without.
+        sensitivity: bool,
+    },
 }
 
 /// A quantized network.
@@ -103,7 +108,7 @@ pub fn quantize(
     };
     let all = int8(&layers);
     ensure!(!all.is_empty(), "no layer of the model can compute in int8: try `--mode int8-weights`, or `--mode fp16`");
-    let is_auto = matches!(calibration.effort, Effort::Auto(_));
+    let is_auto = matches!(calibration.effort, Effort::Auto { .. });
     let mut warnings = Vec::new();
     let mut bases = Vec::new();
     if let Some(network) = equalised(&network, &all, pictures, progress)? {
@@ -124,9 +129,12 @@ pub fn quantize(
         let judge = Judge::of(model, pictures, progress)?;
         let mut search = Search { judge: &judge, folder, progress };
         let (mut base, recipe, mut found) = search.best(bases, &recipes, &all)?;
-        let wanted = if let Effort::Auto(share) = calibration.effort { Some(share.0) } else { None };
+        let (wanted, is_measured) = match calibration.effort {
+            Effort::Auto { agreement, sensitivity } => (Some(agreement.0), sensitivity),
+            Effort::Sensitivity | Effort::Plain => (None, true),
+        };
         let falls_short = wanted.is_some_and(|wanted| !agrees(&found, wanted));
-        if falls_short || calibration.effort == Effort::Sensitivity {
+        if falls_short || is_measured {
             search.sensitivity(&mut base, recipe, &mut layers)?;
         }
         if let Some(wanted) = wanted.filter(|_| falls_short) {

@@ -71,7 +71,9 @@ impl<'a> Writing<'a> {
             // A score that is cut off is the very one that wins, and nothing leads back from it.
             let is_score = scheme.scores.contains(source);
             let method = if is_score { Method::MinMax } else { quantized.recipe.method };
-            let room = if is_score { ROOM } else { 1.0 };
+            let given = network.graph.producer(source).map(|at| network.graph.nodes[at].op_type.as_str());
+            // A clip says itself where it ends.
+            let room = if is_score && given != Some("Clip") { ROOM } else { 1.0 };
             let (low, high) = range(seen, method);
             steps.insert(tensor.clone(), Steps::over(low * room, high * room));
         }

@@ -103,7 +103,9 @@ fn followers(network: &Network, layers: &BTreeSet<usize>) -> BTreeSet<usize> {
         let op = node.op_type.as_str();
         let all =
             || network.activations(node).count() > 0 && network.activations(node).all(|name| given.contains(name));
+        let is_known = || node.output.iter().all(|output| network.shapes.get(output).is_some());
         let follows = node.is_standard()
+            && is_known()
             && if op == JOINS {
                 network.activations(node).count() == 2 && network.activations(node).any(|name| given.contains(name))
             } else if FOLLOW.contains(&op) {

@@ -28,6 +28,8 @@ struct Document<'a> {
     quantization: Option<Quantization<'a>>,
     gates: Vec<Judged>,
     passed: bool,
+    /// What should be known, one sentence each.
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -67,6 +69,8 @@ struct Judged {
     limit: Number,
     value: Number,
     passed: bool,
+    /// What to try; null where it holds.
+    advice: Option<&'static str>,
 }
 
 /// Bytes are whole.
@@ -102,7 +106,8 @@ impl From<&Gate> for Judged {
             Figure::Bytes(_) => "bytes",
             Figure::Ratio(_) => "ratio",
         };
-        Self { name: gate.name, unit, limit: gate.limit.into(), value: gate.value.into(), passed: gate.passed }
+        let advice = (!gate.passed).then_some(gate.advice);
+        Self { name: gate.name, unit, limit: gate.limit.into(), value: gate.value.into(), passed: gate.passed, advice }
     }
 }
 
@@ -138,6 +143,7 @@ pub fn write_json(out: &mut dyn Write, made: &Made) -> Result<()> {
         quantization: made.record.as_ref().map(Quantization::from),
         gates: made.gates.iter().map(Judged::from).collect(),
         passed: made.passed(),
+        warnings: &made.warnings,
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)?;
