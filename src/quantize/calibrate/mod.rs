@@ -152,7 +152,7 @@ impl Probe {
         // Smallest and largest may pass over what is no number, and the sample may not meet it; the mean does.
         let means = mean.iter().flat_map(flat);
         ensure!(
-            low.iter().chain(&high).chain(&sample).copied().chain(means).all(|value| value.is_finite()),
+            low.iter().chain(&high).chain(&sample).copied().chain(means).all(f32::is_finite),
             "tensor `{}` holds NaN or infinite values: int8 has no place for them; look at the model and the picture, or try another mode",
             self.tensor
         );

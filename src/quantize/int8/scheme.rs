@@ -63,6 +63,7 @@ impl Scheme {
                 }
             }
         }
+        join(network, &nodes, &mut stored);
         let taken = before_layers(network);
         let scores = stored.keys().filter(|name| !taken.contains(name.as_str())).cloned().collect();
         Self { nodes, stored, scores }
@@ -71,6 +72,25 @@ impl Scheme {
     /// Whether a tensor is given by one of its nodes.
     pub fn gives(&self, network: &Network, tensor: &str) -> bool {
         network.graph.producer(tensor).is_some_and(|at| self.nodes.contains(&at))
+    }
+}
+
+/// What is only put together with others has the steps of the whole: it is copied then, instead of being rounded once more (imagenet-squeezenet10: 10 % less
+/// time, KL 0.020 to 0.011). From the last on, as a whole may be a part of another.
+fn join(network: &Network, nodes: &BTreeSet<usize>, stored: &mut BTreeMap<String, String>) {
+    let is_moved = |name: &str| {
+        let producer = network.graph.producer(name).map(|at| &network.graph.nodes[at]);
+        producer.is_some_and(|node| MOVE.contains(&node.op_type.as_str()))
+    };
+    for &at in nodes.iter().rev().filter(|at| network.graph.nodes[**at].op_type == "Concat") {
+        let node = &network.graph.nodes[at];
+        let Some(steps) = node.output.first().and_then(|output| stored.get(output)).cloned() else { continue };
+        for part in network.activations(node) {
+            if let (Some(of_part), Some(_), false) = (stored.get_mut(part), network.sole_consumer(part), is_moved(part))
+            {
+                of_part.clone_from(&steps);
+            }
+        }
     }
 }
 
