@@ -8,8 +8,8 @@ use super::pipeline::{DECODE, MODEL, START};
 use crate::quantize::Mode;
 use crate::units::Bytes;
 
-/// The farthest that an estimate was from a measured peak: of 14 models by four modes, with maps and without, they lay between 7.2 % below and 6.0 %
-/// above; the rule was made on the eight of the tests.
+/// The farthest that an estimate was from a measured peak: of the eight models of the tests by four modes, with maps and without, and of six others before
+/// bundles became smaller.
 pub const ERROR: &str = "8 %";
 
 /// The peak of a form by `mode`. The model, whose files have `bytes`, has these `stages` and all in all the predicted peak `whole`.
@@ -33,7 +33,7 @@ fn kept(mode: Mode) -> f64 {
         Mode::Fp16 => 0.5,
         Mode::Int8Weights => 0.25,
         // The runtime packs them once more, and its nodes are many; measured.
-        Mode::Int8 => 0.6,
+        Mode::Int8 => 0.45,
     }
 }
 
@@ -94,8 +94,8 @@ mod tests {
             "imagenet-squeezenet10",
             4.8,
             [
-                ([21.0, 65.0, 96.8], 97.7, [91.3, 88.6, 87.8, 91.0]),
-                ([21.0, 64.8, 67.0], 67.7, [60.7, 58.6, 57.6, 59.1]),
+                ([21.0, 65.0, 96.8], 97.7, [91.3, 88.6, 87.8, 90.4]),
+                ([21.0, 64.8, 67.0], 67.7, [60.7, 58.6, 57.6, 60.5]),
             ],
         ),
         (
@@ -110,16 +110,16 @@ mod tests {
             "ham-mobilenetv2",
             11.5,
             [
-                ([26.4, 76.8, 108.6], 109.6, [102.9, 90.0, 87.1, 91.3]),
-                ([26.2, 73.1, 78.2], 79.0, [72.7, 62.8, 59.7, 59.3]),
+                ([26.4, 76.8, 108.6], 109.6, [102.9, 90.0, 87.1, 86.7]),
+                ([26.2, 73.1, 78.2], 79.0, [72.7, 62.8, 59.7, 59.9]),
             ],
         ),
         (
             "k_effv2s_300",
             77.0,
             [
-                ([93.3, 216.7, 246.1], 248.6, [170.9, 132.6, 116.5, 143.2]),
-                ([93.3, 222.7, 218.4], 226.6, [143.8, 105.9, 88.7, 115.9]),
+                ([93.3, 216.7, 246.1], 248.6, [170.9, 132.6, 113.1, 129.1]),
+                ([93.3, 222.7, 218.4], 226.6, [143.8, 105.9, 87.0, 102.8]),
             ],
         ),
     ];
