@@ -1,11 +1,9 @@
 //! Where the output channels of a weight lie, and its 8-bit integers with a scale for each of them.
-use super::small::{PREFIX, Small};
+use super::small::{LARGEST, PREFIX, Small};
 use crate::onnx::{Graph, Node, TensorProto};
 
 /// The operators of the runtime's blocked layout (onnxruntime: `core/graph/contrib_ops/nchwc_schema_defs.cc`).
 const NCHWC: &str = "com.microsoft.nchwc";
-/// The largest int8 of a symmetric scale.
-const LARGEST: f32 = 127.0;
 
 /// A weight is seen as `[outer, middle, inner, rest]`, and has a scale for every pair of outer and inner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -132,8 +132,9 @@ impl Pictures {
         progress: &mut dyn Progress,
         work: impl FnMut(usize, &Entry, &Read) -> Result<()>,
     ) -> Result<Unreadable> {
-        let unreadable = self.each_readable(spec, limits, progress, work)?;
-        if unreadable.is_too_many(self.entries.len()) {
+        let is_too_many = |unreadable: &Unreadable| unreadable.is_too_many(self.entries.len());
+        let unreadable = self.walk(spec, limits, progress, is_too_many, work)?;
+        if is_too_many(&unreadable) {
             bail!("{}; more than 5 % are too many: repair them, or take them out", self.told(&unreadable));
         }
         Ok(unreadable)
@@ -148,6 +149,18 @@ impl Pictures {
         spec: &Preprocessing,
         limits: &Limits,
         progress: &mut dyn Progress,
+        work: impl FnMut(usize, &Entry, &Read) -> Result<()>,
+    ) -> Result<Unreadable> {
+        self.walk(spec, limits, progress, |_| false, work)
+    }
+
+    /// The same, without work for a set that is given up.
+    fn walk(
+        &self,
+        spec: &Preprocessing,
+        limits: &Limits,
+        progress: &mut dyn Progress,
+        is_given_up: impl Fn(&Unreadable) -> bool,
         mut work: impl FnMut(usize, &Entry, &Read) -> Result<()>,
     ) -> Result<Unreadable> {
         let sources: Vec<_> = self.entries.iter().map(|entry| entry.source.clone()).collect();
@@ -156,6 +169,8 @@ impl Pictures {
         each(&sources, spec, limits, progress, |_, read| {
             let (at, entry) = all.next().context("more pictures came than there are")?;
             match read {
+                // Nothing comes of it any more, but how many are bad is told.
+                Ok(_) if is_given_up(&unreadable) => Ok(()),
                 Ok(read) => work(at, entry, &read),
                 Err(error) => {
                     unreadable.add(&entry.name, &error);

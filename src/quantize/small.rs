@@ -3,6 +3,8 @@ use crate::onnx::{Node, TensorProto};
 
 /// Names of what is added begin with this.
 pub const PREFIX: &str = "dermai.weights/";
+/// The largest int8 of a symmetric scale.
+pub const LARGEST: f32 = 127.0;
 
 /// A weight in a smaller type, and the nodes that make float32 of it.
 pub struct Small {

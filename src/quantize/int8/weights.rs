@@ -3,8 +3,8 @@
 //! A convolution's taps see nearly the same values (pictures are smooth), so it is the error of their sum that shows in its answer. Measured on
 //! ham-mobilenetv2 (weights alone in int8, KL of the answers to float32): rounded to nearest 0.300, sums kept 0.146, bias corrected 0.0016, both 0.0005.
 
-/// The largest weight.
-const LARGEST: f32 = 127.0;
+use crate::quantize::small::LARGEST;
+
 /// Two products of neighbours are added in 16 bits where the CPU has no VNNI, and 255 x 128 still fits.
 const LARGEST_PAIR: f32 = 128.0;
 /// A bias is stored in 32 bits.
