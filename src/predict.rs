@@ -236,7 +236,7 @@ pub fn each(
             .context("a thread cannot be started")?;
         for (source, read) in pictures {
             work(source, read)?;
-            progress.step();
+            progress.step()?;
         }
         anyhow::Ok(())
     })?;

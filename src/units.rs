@@ -1,4 +1,5 @@
 //! Quantities as types (bytes, image sizes) and the `Progress` that long work reports to.
+use anyhow::Result;
 use std::fmt;
 use std::str::FromStr;
 
@@ -95,14 +96,19 @@ pub trait Progress {
     /// `total` steps lie ahead, called `what` (plural noun).
     fn start(&mut self, what: &str, total: u64);
     /// One more step is done.
-    fn step(&mut self);
+    ///
+    /// # Errors
+    /// When the user gives up: the work ends with it.
+    fn step(&mut self) -> Result<()>;
     /// The work is over.
     fn finish(&mut self);
 }
 
 impl Progress for () {
     fn start(&mut self, _what: &str, _total: u64) {}
-    fn step(&mut self) {}
+    fn step(&mut self) -> Result<()> {
+        Ok(())
+    }
     fn finish(&mut self) {}
 }
 

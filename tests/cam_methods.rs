@@ -201,8 +201,9 @@ impl Progress for Told {
         self.started.push((what.to_owned(), total));
     }
 
-    fn step(&mut self) {
+    fn step(&mut self) -> Result<()> {
         self.steps += 1;
+        Ok(())
     }
 
     fn finish(&mut self) {

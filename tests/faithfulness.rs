@@ -98,8 +98,9 @@ impl Progress for Told {
         self.total = total;
     }
 
-    fn step(&mut self) {
+    fn step(&mut self) -> Result<()> {
         self.steps += 1;
+        Ok(())
     }
 
     fn finish(&mut self) {

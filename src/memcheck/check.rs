@@ -43,7 +43,7 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     let slow =
         share.filter(|_| long.run.outcome.survived()).map(|share| cpu_share(rig, config, share, long)).transpose()?;
     if share.is_some() {
-        progress.step();
+        progress.step()?;
     }
     let predicted = series.peaks.highest();
     // A watchdog takes nothing back: under it the floor is the peak.
@@ -128,7 +128,7 @@ fn on_plans(
             choice.fits = pass.run.outcome.survived() && choice.peak <= plan.memory;
             choice.first_answer = cpus.and_then(|_| Times::of(&pass.run).first_answer).or(choice.first_answer);
             choice.measured = true;
-            progress.step();
+            progress.step()?;
         }
         choices.push(choice);
     }

@@ -47,10 +47,10 @@ pub fn check(
     let limit = memory::Budget { memory: Some(config.budget.memory), cpus: None };
     if !config.once {
         run(rig, config, limit, pass_on)?;
-        progress.step();
+        progress.step()?;
     }
     let first = run(rig, config, limit, pass_on)?;
-    progress.step();
+    progress.step()?;
     let mut peaks = Peaks::default();
     peaks.add(&first.run);
     if !config.once && (first.run.limited || first.run.outcome.ended == memory::Ended::OomKilled) {

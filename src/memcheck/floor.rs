@@ -106,7 +106,7 @@ fn middle(runs: &[Option<Duration>]) -> Option<Duration> {
 /// How long the first answer takes under a limit in MB; none when the pipeline does not live.
 fn time(rig: &mut Rig, work: &Work, limit: u64, progress: &mut dyn Progress) -> Result<Option<Duration>> {
     let run = rig.run(work, Budget { memory: Some(Bytes::mb(limit)), cpus: None })?.run;
-    progress.step();
+    progress.step()?;
     Ok(Times::of(&run).first_answer.filter(|_| run.outcome.survived()))
 }
 

@@ -9,9 +9,9 @@ use crate::input::Limits;
 use crate::model::Prepared;
 use crate::quantize::{self, Bound, Calibration, Effort, Mode, make};
 use crate::units::Progress;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 impl Forms {
@@ -39,7 +39,13 @@ impl Forms {
     }
 
     /// Makes one in `folder`. Gives its files and the change of accuracy.
-    fn made(&self, mode: Mode, folder: &Path, limits: Limits) -> Result<(Prepared, Option<f64>)> {
+    fn made(
+        &self,
+        mode: Mode,
+        folder: &Path,
+        limits: Limits,
+        progress: &mut Making<'_>,
+    ) -> Result<(Prepared, Option<f64>)> {
         let output = folder.join("form");
         let calibration = self.calibration.clone().filter(|_| looks(mode)).map(|pictures| Calibration {
             pictures,
@@ -50,7 +56,7 @@ impl Forms {
         let evaluation = self.evaluation.clone();
         let config =
             quantize::Config { evaluation, calibration, limits, ..quantize::Config::plain(mode, output.clone()) };
-        let made = make(&Prepared::find(Some(&self.model))?, &config, &mut ())?;
+        let made = make(&Prepared::find(Some(&self.model))?, &config, progress)?;
         let accuracy = made.measured.answers.and_then(|answers| answers.accuracy);
         Ok((Prepared::find(Some(&output))?, accuracy.map(|pair| (pair.after.top1() - pair.before.top1()) * 100.0)))
     }
@@ -118,7 +124,10 @@ fn measure(
     progress: &mut dyn Progress,
 ) -> Result<()> {
     let folder = folder()?;
-    let (form, accuracy_change) = forms.made(mode, folder.path(), Limits::within(config.budget.memory))?;
+    let (form, accuracy_change) = {
+        let mut making = Making { progress: &mut *progress, cancelled: &rig.cancelled, open: 0 };
+        forms.made(mode, folder.path(), Limits::within(config.budget.memory), &mut making)?
+    };
     choice.accuracy_change = accuracy_change;
     rig.adopt(&form.files()?);
     let work = super::pipeline::Work { model: form.place().to_owned(), ..config.work.clone() };
@@ -133,6 +142,40 @@ fn measure(
     Ok(())
 }
 
+/// The making of a form, within the work that waits for it: it ends when the user gives up.
+struct Making<'a> {
+    progress: &'a mut dyn Progress,
+    cancelled: &'a AtomicBool,
+    /// Works that were started and are not over.
+    open: usize,
+}
+
+impl Progress for Making<'_> {
+    fn start(&mut self, what: &str, total: u64) {
+        self.open += 1;
+        self.progress.start(what, total);
+    }
+
+    fn step(&mut self) -> Result<()> {
+        ensure!(!self.cancelled.load(Ordering::Relaxed), "interrupted");
+        self.progress.step()
+    }
+
+    fn finish(&mut self) {
+        self.open -= 1;
+        self.progress.finish();
+    }
+}
+
+impl Drop for Making<'_> {
+    /// That a form cannot be made does not end the work around it.
+    fn drop(&mut self) {
+        for _ in 0..self.open {
+            self.progress.finish();
+        }
+    }
+}
+
 /// Where a form is made: on a disk, if the program lies on one.
 fn folder() -> Result<TempDir> {
     places().iter().find_map(|place| own_folder(place).ok()).context("no temporary folder can be made for it")
@@ -142,6 +185,37 @@ fn folder() -> Result<TempDir> {
 mod tests {
     use super::*;
     use crate::units::Bytes;
+
+    /// Works that are under way.
+    #[derive(Default)]
+    struct Open(Vec<String>);
+
+    impl Progress for Open {
+        fn start(&mut self, what: &str, _total: u64) {
+            self.0.push(what.to_owned());
+        }
+
+        fn step(&mut self) -> Result<()> {
+            Ok(())
+        }
+
+        fn finish(&mut self) {
+            self.0.pop();
+        }
+    }
+
+    #[test]
+    fn the_making_ends_when_the_user_gives_up_and_leaves_the_work_around_it() {
+        let (mut outer, cancelled) = (Open::default(), AtomicBool::new(false));
+        outer.start("runs", 1);
+        let mut making = Making { progress: &mut outer, cancelled: &cancelled, open: 0 };
+        making.start("images", 2);
+        making.step().unwrap();
+        cancelled.store(true, Ordering::Relaxed);
+        assert_eq!(making.step().unwrap_err().to_string(), "interrupted");
+        drop(making);
+        assert_eq!(outer.0, ["runs"]);
+    }
 
     #[test]
     fn a_command_can_be_pasted() {

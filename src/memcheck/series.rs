@@ -36,12 +36,12 @@ impl Series {
         let once = work.first_pass();
         let limit = memory::Budget { memory: Some(budget.memory), cpus: None };
         rig.discover(&once)?;
-        progress.step();
+        progress.step()?;
         let mut peaks = Peaks::default();
         let mut passes = Vec::new();
         for _ in 1..runs.max(1) {
             let pass = rig.run(&once, limit)?;
-            progress.step();
+            progress.step()?;
             peaks.add(&pass.run);
             let survived = pass.run.outcome.survived();
             passes.push(pass);
@@ -55,7 +55,7 @@ impl Series {
             pass
         } else {
             let long = rig.run(work, limit)?;
-            progress.step();
+            progress.step()?;
             peaks.add(&long.run);
             long
         };

@@ -7,7 +7,7 @@
 //! again all the same, and not every system has such paths.
 use super::choose::{Choice, choose};
 use super::hash::{Claim, hash_of};
-use super::{Bundle, Card, Chosen, Form, Prepared, Runtime, Task, check};
+use super::{Bundle, Card, Chosen, Form, Prepared, Runtime, Session, SessionOptions, Source, Task, check};
 use crate::onnx::{ModelFile, stands_at};
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
@@ -69,6 +69,21 @@ impl Prepared {
         let Some(form) = &self.form.made else { return Ok(self) };
         let task = form.task;
         self.by(task, Some(Runtime::load()?.version()))
+    }
+
+    /// Has the runtime load each graph of the bundle, for whatever CPU it is, so that none is refused on the machine that takes it.
+    ///
+    /// # Errors
+    /// When it refuses one: its file is named.
+    pub fn load_forms(&self) -> Result<()> {
+        let runtime = Runtime::load()?;
+        let options = SessionOptions { threads: 1, spinning: false };
+        for form in self.card.bundle.iter().flat_map(|bundle| &bundle.forms) {
+            let file = ModelFile::open(&self.folder.join(&form.file))?;
+            let model = file.skeleton()?;
+            Session::create(&runtime, Source { model: &model, file: &file, optimised: true }, &options)?;
+        }
+        Ok(())
     }
 
     fn by(mut self, task: Task, runtime: Option<&str>) -> Result<Self> {

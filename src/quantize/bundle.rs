@@ -1,5 +1,6 @@
 //! From a model to a bundle at its place.
 use super::Mode;
+use super::calibrate::Calibrated;
 use super::config::Config;
 use super::evaluate::{Measured, Pair, measure};
 use super::folded::folded;
@@ -7,9 +8,9 @@ use super::forms::{self, WEIGHTS};
 use super::gate::{Gate, judge};
 use super::int8::{self, Quantized, Record, Snapped};
 use super::publish::Draft;
+use super::storage::is_quantized;
 use crate::input::sha256_of;
 use crate::model::{Bundle, Prepared, Runtime, Weights, cpu_class};
-use crate::onnx::Node;
 use crate::units::{Bytes, Progress};
 use crate::yaml::{self, Value};
 use anyhow::{Context, Result, bail, ensure};
@@ -40,6 +41,8 @@ pub struct Made {
     pub runtime: String,
     /// How it compares with its source.
     pub measured: Measured,
+    /// What it was calibrated with.
+    pub calibrated: Option<Calibrated>,
     /// How its layers were quantized, by [`Mode::Int8`].
     pub record: Option<Record>,
     /// What came of the gates.
@@ -89,12 +92,15 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     let bundle = Bundle {
         mode: config.mode.to_string(),
         source_sha256: Some(source_sha256.clone()),
-        calibration_sha256: network.calibration_sha256,
+        calibration_sha256: network.calibrated.as_ref().map(|calibrated| calibrated.sha256.clone()),
         weights: Weights { file: WEIGHTS.into(), bytes: written.weights.bytes.0, sha256: Some(written.weights.sha256) },
         forms: written.graphs,
     };
     let card = draft.path().join(CARD);
     fs::write(&card, card_of(model, &bundle)?).with_context(|| format!("`{}` cannot be written", card.display()))?;
+    Prepared::find(Some(draft.path()))?.load_forms().with_context(|| {
+        format!("`{}` cannot be made by mode `{}`: try another mode", config.output.display(), config.mode)
+    })?;
     let files = Pair { before: size_of(&model.weight_files()?)?, after: size_of(&files_in(draft.path())?)? };
     let mut measured = measure(model, draft.path(), config, progress)?;
     let mut warnings = written.warnings;
@@ -111,6 +117,7 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
         runtime: Runtime::load()?.version().to_owned(),
         gates: judge(&config.gates, &measured, files, config.mode)?,
         measured,
+        calibrated: network.calibrated,
         record: network.record,
         warnings,
     };
@@ -124,8 +131,6 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
 fn check_source(model: &Prepared) -> Result<()> {
     // onnx/docs/Changelog.md: `DequantizeLinear`-13 has an axis.
     const LEAST: i64 = 13;
-    const QUANTIZED: [&str; 5] =
-        ["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"];
     let graph = model.graph()?;
     ensure!(
         graph.opset >= LEAST,
@@ -133,8 +138,7 @@ fn check_source(model: &Prepared) -> Result<()> {
         model.place().display(),
         graph.opset
     );
-    let is_quantized = |node: &&Node| QUANTIZED.contains(&&node.op_type[..]) || node.op_type.starts_with("QLinear");
-    if let Some(node) = graph.nodes.iter().find(is_quantized) {
+    if let Some(node) = graph.nodes.iter().find(|node| is_quantized(node)) {
         bail!(
             "`{}` is quantized already (node `{}`, {}): name the float32 model that it was made from, or try `--mode prepare`",
             model.place().display(),
@@ -148,7 +152,7 @@ fn check_source(model: &Prepared) -> Result<()> {
 /// What graphs are made of.
 struct Network {
     model: Prepared,
-    calibration_sha256: Option<String>,
+    calibrated: Option<Calibrated>,
     record: Option<Record>,
     warnings: Vec<String>,
 }
@@ -158,21 +162,20 @@ fn network(model: &Prepared, config: &Config, folder: &Path, progress: &mut dyn 
     let Config { calibration, limits, mode, .. } = config;
     match (calibration, mode) {
         (Some(calibration), Mode::Int8) => {
-            let Quantized { model, record } = int8::quantize(model, calibration, limits, folder, progress)?;
-            let (sha256, warnings) = (record.sha256.clone(), record.warnings.clone());
-            Ok(Network { model, calibration_sha256: Some(sha256), record: Some(record), warnings })
+            let Quantized { model, calibrated, record, warnings } =
+                int8::quantize(model, calibration, limits, folder, progress)?;
+            Ok(Network { model, calibrated: Some(calibrated), record: Some(record), warnings })
         }
         (None, Mode::Int8) => bail!("`int8` needs pictures to calibrate with"),
         (calibration, Mode::Int8Weights) => {
             let pictures = calibration.as_ref().map(|calibration| &calibration.pictures);
-            let Snapped { model, warnings } = int8::snap(model, pictures, limits, folder, progress)?;
-            let calibration_sha256 = pictures.map(|pictures| pictures.sha256(limits)).transpose()?;
-            Ok(Network { model, calibration_sha256, record: None, warnings })
+            let Snapped { model, calibrated, warnings } = int8::snap(model, pictures, limits, folder, progress)?;
+            Ok(Network { model, calibrated, record: None, warnings })
         }
         (Some(_), mode) => bail!("`{mode}` is not calibrated: only `int8` and `int8-weights` are"),
         (None, _) => {
             let model = folded(model, folder)?;
-            Ok(Network { model, calibration_sha256: None, record: None, warnings: Vec::new() })
+            Ok(Network { model, calibrated: None, record: None, warnings: Vec::new() })
         }
     }
 }

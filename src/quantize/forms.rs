@@ -74,7 +74,7 @@ pub fn write(
                 runtime: runtime.version().to_owned(),
                 sha256: None,
             });
-            progress.step();
+            progress.step()?;
         }
     }
     progress.finish();

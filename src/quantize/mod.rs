@@ -21,7 +21,7 @@ mod small;
 mod storage;
 
 pub use bundle::{Made, make};
-pub use calibrate::Method;
+pub use calibrate::{Calibrated, Method};
 pub use config::Config;
 pub use evaluate::{Accuracy, Answers, Latency, Maps, Measured, Pair, Recall};
 pub use gate::{Figure, Gate};

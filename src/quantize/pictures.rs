@@ -99,8 +99,8 @@ impl Pictures {
     /// At most `most` of its pictures, spread over them.
     #[must_use]
     pub fn spread(&self, most: usize) -> Self {
-        let step = self.entries.len().div_ceil(most.max(1)).max(1);
-        Self { place: self.place.clone(), entries: self.entries.iter().step_by(step).cloned().collect() }
+        let entries = spread(self.entries.len(), most).map(|at| self.entries[at].clone());
+        Self { place: self.place.clone(), entries: entries.collect() }
     }
 
     /// Whether its pictures have labels.
@@ -210,6 +210,12 @@ impl Unreadable {
     fn is_too_many(&self, of: usize) -> bool {
         self.count * ONE_IN > of
     }
+}
+
+/// Positions of at most `most` of `count`, evenly spread from the first on.
+pub fn spread(count: usize, most: usize) -> impl Iterator<Item = usize> {
+    let some = count.min(most);
+    (0..some).map(move |at| at * count / some)
 }
 
 /// Images below a folder.
@@ -376,6 +382,14 @@ mod tests {
         assert!(error(empty.path()).contains("no image in this folder"), "{}", error(empty.path()));
         assert!(error(&empty.path().join("notes.txt")).contains("neither a folder nor a list"));
         assert!(error(&empty.path().join("none")).contains("does not exist"));
+    }
+
+    #[test]
+    fn a_few_are_spread_over_all() {
+        assert_eq!((spread(0, 20).count(), spread(20, 0).count()), (0, 0));
+        assert_eq!(spread(3, 20).collect::<Vec<_>>(), [0, 1, 2]);
+        let some: Vec<_> = spread(733, 20).collect();
+        assert_eq!((some.len(), some[0], some[1], some[19]), (20, 0, 36, 696));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A bundle's place.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Place {
     /// The bundle's folder, which may not be there.
     pub target: PathBuf,
@@ -17,6 +17,18 @@ pub struct Place {
     parent: PathBuf,
     /// What the names of folders on their way to it begin with.
     prefix: String,
+    _made: Made,
+}
+
+/// Folders that were made for a bundle, the innermost first: they go again where none comes.
+#[derive(Debug)]
+struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // One that holds something stays, and those around it.
+        let _ = self.0.iter().try_for_each(fs::remove_dir);
+    }
 }
 
 impl Place {
@@ -28,9 +40,11 @@ impl Place {
         let target = std::path::absolute(&target).with_context(|| format!("`{}`", target.display()))?;
         let parts = target.parent().zip(target.file_name());
         let (parent, name) = parts.with_context(|| format!("`{}` cannot be a bundle", target.display()))?;
+        let missing = parent.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+        let made = Made(missing);
         fs::create_dir_all(parent).with_context(|| format!("`{}` cannot be made", parent.display()))?;
         let (parent, prefix) = (parent.to_owned(), format!(".{}.dermai-", name.display()));
-        Ok(Self { target, parent, prefix })
+        Ok(Self { target, parent, prefix, _made: made })
     }
 
     /// Waits until no other run makes, puts or sweeps a folder here, and keeps them waiting as long as what it gives lives.

@@ -115,12 +115,13 @@ fn is_kernel(graph: &Graph, name: &str) -> bool {
 
 /// Whether an operator on integers takes it: its scales have to be constants in float32.
 fn is_scale(graph: &Graph, name: &str) -> bool {
-    let op = |at: &usize| graph.nodes[*at].op_type.as_str();
-    graph
-        .consumers(name)
-        .iter()
-        .map(op)
-        .any(|op| op.starts_with('Q') || op == "DequantizeLinear" || op.contains("Integer"))
+    graph.consumers(name).iter().any(|&at| is_quantized(&graph.nodes[at]))
+}
+
+/// Whether an operator takes or gives integers in place of floats: those of onnx/docs/Operators.md, and the runtime's own (`QLinearAdd`, …).
+pub fn is_quantized(node: &Node) -> bool {
+    let op = &node.op_type;
+    op.starts_with('Q') || op == "DequantizeLinear" || op == "DynamicQuantizeLinear" || op.contains("Integer")
 }
 
 /// The layout in which the file holds a weight's blocks, where it does not hold the weight itself, and the bytes that it holds.

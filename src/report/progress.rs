@@ -1,12 +1,13 @@
 //! The progress bar: on standard error, and only when that is a terminal.
 use crate::units::Progress;
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 
-/// A bar on standard error.
+/// A bar on standard error: that of the innermost work.
 #[derive(Debug, Default)]
 pub struct Terminal {
-    bar: Option<ProgressBar>,
+    bars: Vec<ProgressBar>,
 }
 
 impl Progress for Terminal {
@@ -20,18 +21,22 @@ impl Progress for Terminal {
         // Draws to standard error, hides itself when that is no terminal, and clears itself when it is dropped, as by an error.
         let bar = ProgressBar::new(total).with_style(style);
         bar.tick(); // the first step may take a while
-        self.bar = Some(bar);
+        self.bars.push(bar);
     }
 
-    fn step(&mut self) {
-        if let Some(bar) = &self.bar {
+    fn step(&mut self) -> Result<()> {
+        if let Some(bar) = self.bars.last() {
             bar.inc(1);
         }
+        Ok(())
     }
 
     fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
+        if let Some(bar) = self.bars.pop() {
             bar.finish_and_clear();
+        }
+        if let Some(outer) = self.bars.last() {
+            outer.tick();
         }
     }
 }

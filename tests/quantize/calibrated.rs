@@ -192,7 +192,7 @@ fn few_layers_stay_in_float_until_answers_agree() {
     let arguments = ["--auto", "--quiet", "--json", "--calibrate", images.to_str().unwrap()];
     let report = quantize(place.path(), "int8").args(arguments).run().exits(0).json();
     let quantization = &report["quantization"];
-    assert!(quantization["calibration"]["agreement"].as_f64() > Some(0.9), "{quantization}");
+    assert!(quantization["agreement"].as_f64() > Some(0.9), "{quantization}");
     let layers = quantization["layers"].as_array().unwrap();
     let sensitive = layers.iter().filter(|layer| layer["reason"] == "sensitive").count();
     assert!(sensitive * 4 <= layers.len(), "{sensitive} of {}", layers.len());

@@ -167,6 +167,7 @@ fn the_json_has_its_shape_and_null_for_what_was_not_measured() {
     before.peak_rss_bytes integer
     before.per_class_recall.nv float
     before.top1 float
+    calibration null
     dermai text
     gates[].advice null
     gates[].limit float
@@ -217,6 +218,10 @@ fn a_gate_that_fails_leaves_what_stands_there() {
     {
         assert!(outcome.stdout.contains(part), "no {part:?} in {}", outcome.text());
     }
+    // Nor does a folder stay that was made for it.
+    let deep = [tiny.path().as_os_str(), "-o".as_ref(), "new/deep/small".as_ref()];
+    quantize_in(place.path(), deep).args(tight).run().exits(1);
+    assert!(!place.path().join("new").exists());
     quantize(place.path(), tiny.path(), &["--mode", "prepare"]).run().exits(0);
     let before = contents(&place.path().join("small"));
     let report = quantize(place.path(), tiny.path(), &tight).args(["--json"]).run().exits(1).json();

@@ -20,9 +20,9 @@ fn layers_are_told_in_the_json_and_drawn() {
     let report = quantize(place.path(), "int8").args(arguments).run().exits(0).json();
     let quantization = &report["quantization"];
     assert_eq!((&quantization["method"], &report["mode"]), (&"mse".into(), &"int8".into()));
-    let calibration = &quantization["calibration"];
+    let calibration = &report["calibration"];
     assert!(calibration["pictures"].as_u64() > Some(20), "{calibration}");
-    assert!((0.9..=1.0).contains(&calibration["agreement"].as_f64().unwrap()), "{calibration}");
+    assert!((0.9..=1.0).contains(&quantization["agreement"].as_f64().unwrap()), "{quantization}");
     let card = fs::read_to_string(place.path().join("small/model.yaml")).unwrap();
     assert!(card.contains(calibration["sha256"].as_str().unwrap()), "{card}");
 

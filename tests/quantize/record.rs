@@ -1,5 +1,5 @@
 //! Views of how layers were quantized, from a record that is written down here.
-use dermai::quantize::{Layer, Made, Measured, Method, Mode, Reason, Record, State};
+use dermai::quantize::{Calibrated, Layer, Made, Measured, Method, Mode, Reason, Record, State};
 use dermai::report::Picture;
 use dermai::report::quantize::{write_json, write_markdown, write_plot, write_table};
 use dermai::units::Bytes;
@@ -12,15 +12,7 @@ fn layer(node: usize, name: &str, state: State, sensitivity: Option<f64>) -> Lay
 }
 
 fn made(layers: Vec<Layer>) -> Made {
-    let record = Record {
-        layers,
-        method: Method::Entropy,
-        is_equalised: true,
-        agreement: Some((0.995, 200)),
-        pictures: 400,
-        sha256: "5".repeat(64),
-        warnings: Vec::new(),
-    };
+    let record = Record { layers, method: Method::Entropy, is_equalised: true, agreement: Some((0.995, 200)) };
     Made {
         output: "small".into(),
         mode: Mode::Int8,
@@ -31,6 +23,7 @@ fn made(layers: Vec<Layer>) -> Made {
         cpu: "avx2",
         runtime: "1.28.0".into(),
         measured: Measured::default(),
+        calibrated: Some(Calibrated { pictures: 400, sha256: "5".repeat(64) }),
         record: Some(record),
         gates: Vec::new(),
         warnings: Vec::new(),
@@ -173,7 +166,7 @@ fn the_json_has_every_layer_in_order_and_null_for_other_modes() {
         json!({
             "method": "entropy",
             "equalised": true,
-            "calibration": {"pictures": 400, "sha256": "5".repeat(64), "agreement": 0.995},
+            "agreement": 0.995,
             "layers": [
                 told("stem", "Conv", &[8, 4, 3, 3], float("narrow"), None),
                 told(long, "Conv", &[8, 4, 3, 3], [Some("int8"), None], Some(2e-6)),
@@ -182,9 +175,14 @@ fn the_json_has_every_layer_in_order_and_null_for_other_modes() {
             ],
         })
     );
+    assert_eq!(parse(&four())["calibration"], json!({"pictures": 400, "sha256": "5".repeat(64)}));
     assert_eq!(parse(&many(31))["quantization"]["layers"].as_array().map(Vec::len), Some(31));
-    let other = Made { mode: Mode::Fp16, record: None, ..four() };
-    assert!(parse(&other)["quantization"].is_null());
+    let weights = Made { mode: Mode::Int8Weights, record: None, ..four() };
+    assert!(table(&weights, 100).contains("calibrated with 400 pictures\n"), "{}", table(&weights, 100));
+    assert!(parse(&weights)["quantization"].is_null() && parse(&weights)["calibration"]["pictures"] == 400);
+    let other = Made { mode: Mode::Fp16, record: None, calibrated: None, ..four() };
+    assert!(parse(&other)["quantization"].is_null() && parse(&other)["calibration"].is_null());
+    assert!(!table(&other, 100).contains("calibrated"), "{}", table(&other, 100));
     assert!(!table(&other, 100).contains("layers"), "{}", table(&other, 100));
     let error = write_plot(&mut Vec::new(), &other, Picture::Svg).unwrap_err();
     assert!(error.to_string().contains("`fp16` has no layers"), "{error}");

@@ -144,7 +144,7 @@ pub fn map(
     progress.start("views", smooth::VIEWS);
     let map = smooth::augmented(tensor, question.layout, &mut |tensor| {
         let map = view(tensor, &mut ());
-        progress.step();
+        progress.step()?;
         map
     });
     progress.finish();

@@ -52,7 +52,7 @@ pub(super) fn weights(
             hidden = Some(value);
         }
         scores.push(value);
-        progress.step();
+        progress.step()?;
     }
     progress.finish();
     let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

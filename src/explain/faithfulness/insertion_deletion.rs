@@ -118,7 +118,7 @@ fn curve(
         done = cut;
         curve.share.push(cut as f64 / subject.pixels() as f64);
         curve.probability.push(probability(&picture)?.into());
-        progress.step();
+        progress.step()?;
     }
     Ok(curve)
 }

@@ -94,7 +94,7 @@ pub fn road(
     progress.start("pictures", 2 * settings.percentiles.len() as u64 + 1);
     let mut ask = |tensor: &Array4<f32>| -> Result<f64> {
         let answer = probability(tensor)?;
-        progress.step();
+        progress.step()?;
         Ok(answer.into())
     };
     let whole = ask(subject.tensor)?;

@@ -25,6 +25,23 @@ const TURN: &str = "dermai.calibrate/turn";
 /// So many values of a tensor and picture are counted.
 const SAMPLED: usize = 4096;
 
+/// What a network was calibrated with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calibrated {
+    /// Pictures that were looked at; those that could not be read are not among them.
+    pub pictures: usize,
+    /// SHA-256 over the set: [`Pictures::sha256`].
+    pub sha256: String,
+}
+
+impl Calibrated {
+    /// With a set, of which some were `unreadable`.
+    pub fn with((pictures, limits): (&Pictures, &Limits), unreadable: &Unreadable) -> Result<Self> {
+        let seen = pictures.entries().len() - unreadable.count;
+        Ok(Self { pictures: seen, sha256: pictures.sha256(limits)? })
+    }
+}
+
 /// What was seen of a tensor.
 #[derive(Clone, Debug)]
 pub struct Tensor {

@@ -42,7 +42,7 @@ pub fn of(models: &mut Pair<Model>, tensor: &Array4<f32>, progress: &mut dyn Pro
     let mut all = Vec::new();
     while goes_on(all.len(), begun.elapsed()) {
         all.push(Pair { before: timed(&mut models.before)?, after: timed(&mut models.after)? });
-        progress.step();
+        progress.step()?;
     }
     progress.finish();
     Ok(Latency::from(&all))

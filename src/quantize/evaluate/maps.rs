@@ -30,8 +30,8 @@ pub fn alike(
     limits: &Limits,
     progress: &mut dyn Progress,
 ) -> Result<Option<Maps>> {
-    let entries = set.entries();
-    let chosen: Vec<_> = spread(entries.len()).map(|at| entries[at].source.clone()).collect();
+    let some = set.spread(MOST);
+    let chosen: Vec<_> = some.entries().iter().map(|entry| entry.source.clone()).collect();
     let start = |model: &Prepared| Explainer::start(model.clone(), &Wanted::default(), &SESSION);
     let mut explainers: Option<Pair<Explainer>> = None;
     let mut all = Vec::new();
@@ -63,24 +63,10 @@ fn correlation(before: &Map, after: &Map) -> Result<Option<f64>> {
     Ok(Some(similarity(before, after)?.pearson.unwrap_or_default()))
 }
 
-/// Positions of at most [`MOST`] of `count`, evenly spread.
-fn spread(count: usize) -> impl Iterator<Item = usize> {
-    let some = count.min(MOST);
-    (0..some).map(move |at| at * count / some)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::array;
-
-    #[test]
-    fn a_few_are_spread_over_all() {
-        assert_eq!(spread(0).count(), 0);
-        assert_eq!(spread(3).collect::<Vec<_>>(), [0, 1, 2]);
-        let some: Vec<_> = spread(733).collect();
-        assert_eq!((some.len(), some[0], some[1], some[19]), (20, 0, 36, 696));
-    }
 
     #[test]
     fn a_map_that_vanishes_is_not_alike() {

@@ -27,7 +27,7 @@ pub fn of(program: &Path, models: Pair<&Path>, picture: &Path, progress: &mut dy
     for _ in 0..RUNS {
         for (peak, model) in [(&mut peaks.before, models.before), (&mut peaks.after, models.after)] {
             *peak = (*peak).max(once(&ladder, program, model, &picture)?);
-            progress.step();
+            progress.step()?;
         }
     }
     progress.finish();

@@ -8,7 +8,7 @@ use crate::input::Limits;
 use crate::model::Prepared;
 use crate::onnx::{Patch, SMALLEST, TensorProto};
 use crate::quantize::Pictures;
-use crate::quantize::calibrate::{Observed, observe};
+use crate::quantize::calibrate::{Calibrated, Observed, observe};
 use crate::units::Progress;
 use anyhow::{Context, Result};
 use std::fs;
@@ -22,6 +22,8 @@ const PREFIX: &str = "dermai.bias/";
 pub struct Snapped {
     /// The network, in the folder that was given.
     pub model: Prepared,
+    /// What it was calibrated with.
+    pub calibrated: Option<Calibrated>,
     /// Sentences.
     pub warnings: Vec<String>,
 }
@@ -42,16 +44,17 @@ pub fn snap(
     let layers = layers(&network).into_iter().filter(|layer| is_stored(&network, layer));
     let wanted: Vec<usize> = layers.map(|layer| layer.node).collect();
     let input = |at: usize| network.graph.nodes[at].input[0].clone();
-    let (observed, warnings) = match pictures {
+    let (observed, calibrated, warnings) = match pictures {
         Some(pictures) => {
             let mut tensors: Vec<String> = wanted.iter().map(|&at| input(at)).collect();
             tensors.sort();
             tensors.dedup();
             let (observed, unreadable) =
                 observe(network.subject(), &tensors, Vec::new(), (pictures, limits), progress)?;
-            (observed, pictures.warning(&unreadable))
+            let calibrated = Calibrated::with((pictures, limits), &unreadable)?;
+            (observed, Some(calibrated), pictures.warning(&unreadable))
         }
-        None => (Observed::new(), None),
+        None => (Observed::new(), None, None),
     };
     let mut patch = Patch::default();
     for at in wanted {
@@ -76,7 +79,7 @@ pub fn snap(
     let path = folder.join("grid.onnx");
     let written = network.model.edited(&network.graph, &patch)?;
     fs::write(&path, written).with_context(|| format!("`{}` cannot be written", path.display()))?;
-    Ok(Snapped { model: network.model.over(&path)?, warnings: warnings.into_iter().collect() })
+    Ok(Snapped { model: network.model.over(&path)?, calibrated, warnings: warnings.into_iter().collect() })
 }
 
 /// Whether its weights, and nobody else's, will be stored in 8 bits.

@@ -3,6 +3,7 @@ use crate::input::Limits;
 use crate::model::Prepared;
 use crate::quantize::Pictures;
 use crate::quantize::evaluate::{Answer, Likeness, SESSION, answer};
+use crate::quantize::pictures::spread;
 use crate::units::{Bytes, Progress};
 use anyhow::{Context, Result};
 use ndarray::Array4;
@@ -40,9 +41,8 @@ impl Judge {
     pub fn judge(&self, network: Prepared, most: usize) -> Result<Likeness> {
         let mut model = network.start(&SESSION)?;
         let mut likeness = Likeness::default();
-        let step = self.tensors.len().div_ceil(most.max(1)).max(1);
-        for (tensor, before) in self.tensors.iter().zip(&self.answers).step_by(step) {
-            likeness.add(before, &answer(&mut model, tensor)?);
+        for at in spread(self.tensors.len(), most) {
+            likeness.add(&self.answers[at], &answer(&mut model, &self.tensors[at])?);
         }
         Ok(likeness)
     }

@@ -18,7 +18,7 @@ pub use layers::{Layer, Reason, State};
 pub use weights::Bound;
 
 use super::Pictures;
-use super::calibrate::{Method, observe};
+use super::calibrate::{Calibrated, Method, observe};
 use super::limits::Share;
 use crate::input::Limits;
 use crate::model::Prepared;
@@ -66,8 +66,12 @@ pub enum Effort {
 pub struct Quantized {
     /// The network, in the folder that was given.
     pub model: Prepared,
+    /// What it was calibrated with.
+    pub calibrated: Calibrated,
     /// What came of it.
     pub record: Record,
+    /// What should be known, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// How a network was quantized.
@@ -81,12 +85,6 @@ pub struct Record {
     pub is_equalised: bool,
     /// How near it answers to its source on calibration pictures, where that was measured: share, and how many pictures.
     pub agreement: Option<(f64, usize)>,
-    /// Pictures that it was calibrated with.
-    pub pictures: usize,
-    /// SHA-256 over them.
-    pub sha256: String,
-    /// What should be known, one sentence each.
-    pub warnings: Vec<String>,
 }
 
 /// Quantizes a network; its graph is written to `folder`, which has to stay.
@@ -112,10 +110,10 @@ pub fn quantize(
     let mut warnings = Vec::new();
     let mut bases = Vec::new();
     if let Some(network) = equalised(&network, &all, pictures, progress)? {
-        bases.push(base(network, &all, true, pictures, &mut warnings, progress)?);
+        bases.push(base(network, &all, true, pictures, progress)?);
     }
     if is_auto || bases.is_empty() {
-        bases.push(base(network, &all, false, pictures, &mut warnings, progress)?);
+        bases.push(base(network, &all, false, pictures, progress)?);
     }
     let recipe = |method| Recipe { method, bound: calibration.bound };
     let recipes: Vec<Recipe> = match calibration.method {
@@ -151,18 +149,11 @@ pub fn quantize(
         agreement = Some((found.agreement(), found.images));
         (base, recipe)
     };
-    let is_equalised = base.is_equalised;
     let model = written(&mut base, recipe, &int8(&layers), folder, "int8.onnx")?;
-    let record = Record {
-        layers,
-        method: recipe.method,
-        is_equalised,
-        agreement,
-        pictures: calibration.pictures.entries().len(),
-        sha256: calibration.pictures.sha256(limits)?,
-        warnings,
-    };
-    Ok(Quantized { model, record })
+    let calibrated = Calibrated::with(pictures, &base.unreadable)?;
+    warnings.extend(pictures.0.warning(&base.unreadable));
+    let record = Record { layers, method: recipe.method, is_equalised: base.is_equalised, agreement };
+    Ok(Quantized { model, calibrated, record, warnings })
 }
 
 /// The network with channels scaled, where some can be.
@@ -188,14 +179,11 @@ fn base(
     layers: &BTreeSet<usize>,
     is_equalised: bool,
     pictures: (&Pictures, &Limits),
-    warnings: &mut Vec<String>,
     progress: &mut dyn Progress,
 ) -> Result<Base> {
     let scheme = Scheme::of(&network, layers);
     let tensors: BTreeSet<String> = scheme.stored.keys().chain(scheme.stored.values()).cloned().collect();
     let tensors: Vec<String> = tensors.into_iter().collect();
     let (observed, unreadable) = observe(network.subject(), &tensors, network.changes(), pictures, progress)?;
-    let warning = pictures.0.warning(&unreadable).filter(|warning| !warnings.contains(warning));
-    warnings.extend(warning);
-    Ok(Base { network, observed, is_equalised })
+    Ok(Base { network, observed, unreadable, is_equalised })
 }

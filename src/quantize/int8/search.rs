@@ -4,6 +4,7 @@ use super::layers::{Layer, Reason, State};
 use super::network::Network;
 use super::rewrite::{Quantized, Recipe, write};
 use crate::model::Prepared;
+use crate::quantize::Unreadable;
 use crate::quantize::calibrate::Observed;
 use crate::quantize::evaluate::Likeness;
 use crate::units::Progress;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// So many pictures tell which of two layers is more sensitive.
 const FOR_A_LAYER: usize = 32;
 
-/// At most so large a share of the weights stays in float, and one layer in so many.
+/// At most so large a share of the weights stays in float; one layer in so many, the most sensitive ones, is tried.
 const MOST_WEIGHTS: f64 = 0.15;
 const ONE_LAYER_IN: usize = 4;
 /// What the KL has to fall to for another recipe.
@@ -29,6 +30,8 @@ pub struct Base {
     pub network: Network,
     /// Its tensors.
     pub observed: Observed,
+    /// Pictures that could not be read for it.
+    pub unreadable: Unreadable,
     /// Whether channels were scaled.
     pub is_equalised: bool,
 }
@@ -64,7 +67,7 @@ impl Search<'_> {
                 if is_nearer(&found, of_base.as_ref().map(|(_, best)| best)) {
                     of_base = Some((recipe, found));
                 }
-                self.progress.step();
+                self.progress.step()?;
             }
             if let Some((recipe, found)) = of_base
                 && is_nearer(&found, best.as_ref().map(|(.., best)| best))
@@ -82,7 +85,7 @@ impl Search<'_> {
         for layer in layers.iter_mut().filter(|layer| layer.state == State::Int8) {
             let alone = BTreeSet::from([layer.node]);
             layer.sensitivity = Some(self.tried(base, recipe, &alone, FOR_A_LAYER)?.mean_kl());
-            self.progress.step();
+            self.progress.step()?;
         }
         self.progress.finish();
         Ok(())
@@ -122,7 +125,7 @@ impl Search<'_> {
                     int8.insert(node);
                 }
             }
-            self.progress.step();
+            self.progress.step()?;
         }
         self.progress.finish();
         Ok(found)

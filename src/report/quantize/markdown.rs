@@ -15,13 +15,14 @@ pub fn write_markdown(out: &mut dyn Write, made: &Made) -> Result<()> {
     let lines: Vec<_> = std::iter::once(rows::headline(made)).chain(rows::circumstances(made)).collect();
     writeln!(out, "{}.", prose(&lines.join("; ")))?;
     write_table(out, "Figures", rows::figures(made).into_iter(), &FIGURE_NUMBERS)?;
-    if let Some(record) = &made.record {
-        writeln!(out, "\n{}; {}.", prose(&recipe(record)), prose(&counts(record)))?;
-        if let Some(listing) = listing(record, WIDTH) {
-            write_table(out, listing.title, listing.rows.into_iter(), &LAYER_NUMBERS)?;
-            if let Some(more) = listing.more {
-                writeln!(out, "\n{}.", prose(&more))?;
-            }
+    let how: Vec<_> = recipe(made).into_iter().chain(made.record.as_ref().map(counts)).collect();
+    if !how.is_empty() {
+        writeln!(out, "\n{}.", prose(&how.join("; ")))?;
+    }
+    if let Some(listing) = made.record.as_ref().and_then(|record| listing(record, WIDTH)) {
+        write_table(out, listing.title, listing.rows.into_iter(), &LAYER_NUMBERS)?;
+        if let Some(more) = listing.more {
+            writeln!(out, "\n{}.", prose(&more))?;
         }
     }
     if !made.gates.is_empty() {

@@ -37,11 +37,11 @@ const MOST: f64 = 1e6;
 /// When the mode was another one, or `out` cannot be written.
 pub fn write_plot(out: &mut dyn Write, made: &Made, picture: Picture) -> Result<Size> {
     let record = made.record.as_ref().with_context(|| format!("`{}` has no layers to draw: `int8` has", made.mode))?;
-    write_drawing(out, &Plot { source: &made.source, record }, picture)
+    write_drawing(out, &Plot { made, record }, picture)
 }
 
 struct Plot<'a> {
-    source: &'a str,
+    made: &'a Made,
     record: &'a Record,
 }
 
@@ -83,9 +83,10 @@ impl Drawing for Plot<'_> {
         B::ErrorType: 'static,
     {
         let room = WIDTH as i32 - 2 * MARGIN;
-        let title = format!("Sensitivity of the layers of `{}`", self.source);
+        let title = format!("Sensitivity of the layers of `{}`", self.made.source);
+        let recipe = recipe(self.made).unwrap_or_default();
         for (y, size, color, text) in
-            [(16, 20, INK, title), (44, 15, INK, counts(self.record)), (66, LETTERS, GREY, recipe(self.record))]
+            [(16, 20, INK, title), (44, 15, INK, counts(self.record)), (66, LETTERS, GREY, recipe)]
         {
             canvas.text((MARGIN, y), &fit(&text, size, room)?, size, color, Anchor::TopLeft);
         }

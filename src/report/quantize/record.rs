@@ -1,6 +1,6 @@
 //! Rows and sentences about how layers were quantized: the table for people, the one in Markdown and the picture share them.
 use super::rows::decimal;
-use crate::quantize::{Layer, Reason, Record, Share, State};
+use crate::quantize::{Layer, Made, Reason, Record, Share, State};
 use crate::report::table::{NONE, lines, widest};
 use crate::text::{one_line, shortened};
 
@@ -11,15 +11,16 @@ pub const LAYER_NUMBERS: [usize; 1] = [4];
 /// Shortest name: less would tell no layer from another.
 const SHORTEST: usize = 12;
 
-/// The recipe, and how near the answers are on the pictures that it was made with.
-pub fn recipe(record: &Record) -> String {
-    let Record { pictures, method, .. } = record;
+/// What it was calibrated with and how, and how near the answers are on these pictures. None, where it was not.
+pub fn recipe(made: &Made) -> Option<String> {
+    let with = format!("calibrated with {} pictures", made.calibrated.as_ref()?.pictures);
+    let Some(record) = &made.record else { return Some(with) };
     let channels = if record.is_equalised { "channels equalised" } else { "channels as they are" };
     let agreement = match record.agreement {
         Some((share, of)) => format!(", {} agreement on {of} of them", Share(share)),
         None => String::new(),
     };
-    format!("calibrated with {pictures} pictures, range {method}, {channels}{agreement}")
+    Some(format!("{with}, range {}, {channels}{agreement}", record.method))
 }
 
 /// How many layers compute in int8, and why the others do not.

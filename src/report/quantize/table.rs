@@ -1,7 +1,7 @@
 //! The table for people.
 use super::record::{LAYER_NUMBERS, counts, listing, recipe};
 use super::rows::{self, FIGURE_NUMBERS, GATE_NUMBERS};
-use crate::quantize::{Made, Record};
+use crate::quantize::Made;
 use crate::report::table::{write_rows, write_rows_within, write_wrapped};
 use crate::text::one_line;
 use anyhow::Result;
@@ -18,9 +18,7 @@ pub fn write_table(out: &mut dyn Write, made: &Made, columns: Option<u16>) -> Re
     writeln!(out)?;
     let figures = rows::figures(made).into_iter().map(|row| row.iter().map(|cell| one_line(cell).into()).collect());
     write_rows(out, figures, &FIGURE_NUMBERS)?;
-    if let Some(record) = &made.record {
-        write_record(out, record, width)?;
-    }
+    write_how(out, made, width)?;
     if !made.gates.is_empty() {
         writeln!(out)?;
         write_rows(out, rows::gates(made), &GATE_NUMBERS)?;
@@ -34,12 +32,18 @@ pub fn write_table(out: &mut dyn Write, made: &Made, columns: Option<u16>) -> Re
     Ok(())
 }
 
-/// The recipe, what became of the layers, and those that are worth a look.
-fn write_record(out: &mut dyn Write, record: &Record, width: u16) -> Result<()> {
+/// What it was calibrated with, what became of the layers, and those that are worth a look.
+fn write_how(out: &mut dyn Write, made: &Made, width: u16) -> Result<()> {
     let told = |out: &mut dyn Write, line: String| write_wrapped(out, std::iter::once(vec![line]), width);
+    let how: Vec<_> = recipe(made).into_iter().chain(made.record.as_ref().map(counts)).collect();
+    if how.is_empty() {
+        return Ok(());
+    }
     writeln!(out)?;
-    told(out, format!("{}; {}", recipe(record), counts(record)))?;
-    let Some(listing) = listing(record, usize::from(width)) else { return Ok(()) };
+    told(out, how.join("; "))?;
+    let Some(listing) = made.record.as_ref().and_then(|record| listing(record, usize::from(width))) else {
+        return Ok(());
+    };
     writeln!(out)?;
     told(out, listing.title.to_owned())?;
     write_rows_within(out, listing.rows, &LAYER_NUMBERS, width)?;

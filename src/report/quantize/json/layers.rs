@@ -1,21 +1,27 @@
-//! How layers were quantized, as JSON.
-use crate::quantize::{Layer, Method, Reason, Record, State};
+//! What a network was calibrated with and how its layers were quantized, as JSON.
+use crate::quantize::{Calibrated, Layer, Method, Reason, Record, State};
 use serde::Serialize;
 
 #[derive(Serialize)]
 pub struct Quantization<'a> {
     method: Method,
     equalised: bool,
-    calibration: Calibrated<'a>,
+    /// On the calibration pictures, where it was measured.
+    agreement: Option<f64>,
     /// In the network's order.
     layers: Vec<Described<'a>>,
 }
 
 #[derive(Serialize)]
-struct Calibrated<'a> {
+pub struct Calibration<'a> {
     pictures: usize,
     sha256: &'a str,
-    agreement: Option<f64>,
+}
+
+impl<'a> From<&'a Calibrated> for Calibration<'a> {
+    fn from(calibrated: &'a Calibrated) -> Self {
+        Self { pictures: calibrated.pictures, sha256: &calibrated.sha256 }
+    }
 }
 
 #[derive(Serialize)]
@@ -31,13 +37,9 @@ struct Described<'a> {
 
 impl<'a> From<&'a Record> for Quantization<'a> {
     fn from(record: &'a Record) -> Self {
-        let calibration = Calibrated {
-            pictures: record.pictures,
-            sha256: &record.sha256,
-            agreement: record.agreement.map(|(share, _)| share),
-        };
+        let agreement = record.agreement.map(|(share, _)| share);
         let layers = record.layers.iter().map(Described::from).collect();
-        Self { method: record.method, equalised: record.is_equalised, calibration, layers }
+        Self { method: record.method, equalised: record.is_equalised, agreement, layers }
     }
 }
 

@@ -4,7 +4,7 @@ mod layers;
 use crate::quantize::{Accuracy, Answers, Figure, Gate, Made, Recall};
 use crate::units::Bytes;
 use anyhow::Result;
-use layers::Quantization;
+use layers::{Calibration, Quantization};
 use serde::{Serialize, Serializer};
 use std::io::Write;
 use std::time::Duration;
@@ -24,6 +24,8 @@ struct Document<'a> {
     images: Option<usize>,
     before: Side<'a>,
     after: After<'a>,
+    /// Of a mode that was calibrated.
+    calibration: Option<Calibration<'a>>,
     /// Of `int8` only.
     quantization: Option<Quantization<'a>>,
     gates: Vec<Judged>,
@@ -140,6 +142,7 @@ pub fn write_json(out: &mut dyn Write, made: &Made) -> Result<()> {
             cam_correlation_least: measured.maps.map(|maps| maps.least),
             latency_ratio: measured.latency.map(|latency| latency.ratio),
         },
+        calibration: made.calibrated.as_ref().map(Calibration::from),
         quantization: made.record.as_ref().map(Quantization::from),
         gates: made.gates.iter().map(Judged::from).collect(),
         passed: made.passed(),
