@@ -223,8 +223,10 @@ fn goes_without_saying(op: &str, attribute: &AttributeProto) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
-    use crate::onnx::{Graph, Node};
+    use crate::onnx::proto::{
+        GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
+    };
+    use crate::onnx::{Graph, Node, Value};
     use prost::Message;
     use std::collections::BTreeSet;
 
@@ -234,16 +236,21 @@ mod tests {
         TensorProto { name: name.into(), data_type: 2, raw_data: vec![value].into(), ..Default::default() }
     }
 
-    fn model(nodes: &[Node]) -> Vec<u8> {
+    /// From `t0` to `y`, with sets of operators.
+    fn whole(node: Vec<Node>, initializer: Vec<TensorProto>, sets: &[&str]) -> Vec<u8> {
         let port = |name: &str| ValueInfoProto { name: name.into(), ..Default::default() };
-        let graph = GraphProto {
-            node: nodes.to_vec(),
-            initializer: ["nobody's", "zero", "stem/weight", "nil"].map(constant).into(),
-            input: vec![port("t0")],
-            output: vec![port("y")],
-            ..Default::default()
-        };
-        ModelProto { ir_version: 8, graph: Some(graph), ..Default::default() }.encode_to_vec()
+        let (input, output) = (vec![port("t0")], vec![port("y")]);
+        let graph = GraphProto { node, initializer, input, output, ..Default::default() };
+        let opset_import = sets.iter().map(|&set| OperatorSetIdProto { domain: set.into(), version: 1 }).collect();
+        ModelProto { ir_version: 8, graph: Some(graph), opset_import, ..Default::default() }.encode_to_vec()
+    }
+
+    fn model(nodes: &[Node]) -> Vec<u8> {
+        whole(nodes.to_vec(), ["nobody's", "zero", "stem/weight", "nil"].map(constant).into(), &[])
+    }
+
+    fn compacted(model: Vec<u8>) -> ModelProto {
+        ModelProto::decode(&compact(model).unwrap()[..]).unwrap()
     }
 
     #[test]
@@ -269,14 +276,121 @@ mod tests {
     }
 
     #[test]
-    fn a_graph_with_graphs_inside_is_left_as_it_is() {
-        let [mut attribute, mut node, mut graph] = [const { Vec::new() }; 3];
-        put(ATTRIBUTE_GRAPH, &[], &mut attribute);
-        put(NODE_OUTPUT, b"long/name", &mut node);
-        put(NODE_ATTRIBUTE, &attribute, &mut node);
-        put(GRAPH_NODE, &node, &mut graph);
-        let mut bytes = model(&[Node::new("Neg", &["t0"], &["y"])]);
-        put(MODEL_GRAPH, &graph, &mut bytes);
-        assert_eq!(compact(bytes.clone()).unwrap(), bytes);
+    fn attributes_go_where_their_default_says_the_same() {
+        let int = Value::Int;
+        let ints = |ints: &[i64]| Value::Ints(ints.to_vec());
+        let kept = |domain: &str, op: &str, name: &str, value: &Value| {
+            let node = Node { domain: domain.into(), ..Node::new(op, &["t0"], &["y"]).with(name, value.clone()) };
+            let found = compacted(whole(vec![node.clone()], Vec::new(), &[])).graph.unwrap().node.remove(0).attribute;
+            assert!(found.is_empty() || found == node.attribute, "{found:?} of {node:?}");
+            !found.is_empty()
+        };
+        for (op, name, default, other) in [
+            ("Conv", "auto_pad", Value::Text("NOTSET".into()), Value::Text("SAME_UPPER".into())),
+            ("Conv", "dilations", ints(&[1, 1]), ints(&[1, 2])),
+            ("Conv", "group", int(1), int(2)),
+            ("Conv", "pads", ints(&[0; 4]), ints(&[0, 0, 0, 1])),
+            ("FusedConv", "strides", ints(&[1, 1]), ints(&[2, 1])),
+            ("MaxPool", "ceil_mode", int(0), int(1)),
+            ("MaxPool", "storage_order", int(0), int(1)),
+            ("AveragePool", "count_include_pad", int(0), int(1)),
+            ("Gemm", "alpha", Value::Float(1.0), Value::Float(0.5)),
+            ("Gemm", "beta", Value::Float(1.0), Value::Float(0.0)),
+            ("Gemm", "transA", int(0), int(1)),
+            ("QGemm", "transB", int(0), int(1)),
+            ("DequantizeLinear", "axis", int(1), int(0)),
+            ("DequantizeLinear", "block_size", int(0), int(32)),
+            ("QuantizeLinear", "output_dtype", int(0), int(2)),
+            ("QuantizeLinear", "saturate", int(1), int(0)),
+            ("ReduceMean", "keepdims", int(1), int(0)),
+            ("ReduceSum", "noop_with_empty_axes", int(0), int(1)),
+            ("Reshape", "allowzero", int(0), int(1)),
+        ] {
+            assert!(!kept("", op, name, &default), "{op} {name} {default:?}");
+            assert!(!kept("com.microsoft.nchwc", op, name, &default), "{op} {name} {default:?}");
+            assert!(kept("", op, name, &other), "{op} {name} {other:?}");
+            assert!(kept("somebody.else", op, name, &default), "{op} {name} {default:?}");
+        }
+        // What says nothing in one place does in another.
+        assert!(kept("", "Concat", "axis", &int(1)) && kept("", "Conv", "kernel_shape", &ints(&[1, 1])));
+    }
+
+    #[test]
+    fn sets_of_operators_that_no_node_is_of_go() {
+        let node = Node { domain: "com.microsoft.nchwc".into(), ..Node::new("Conv", &["t0"], &["y"]) };
+        let sets = ["ai.onnx.ml", "", "com.microsoft", "com.microsoft.nchwc", "ai.onnx"];
+        let kept = compacted(whole(vec![node], Vec::new(), &sets)).opset_import;
+        let kept: Vec<_> = kept.iter().map(|set| set.domain.as_str()).collect();
+        assert_eq!(kept, ["", "com.microsoft.nchwc", "ai.onnx"]);
+    }
+
+    #[test]
+    fn constants_that_differ_in_anything_stay_apart() {
+        let of = |name: &str, dims: &[i64]| TensorProto { dims: dims.to_vec(), ..constant(name) };
+        let large = |name: &str| TensorProto { raw_data: vec![0; SMALL].into(), ..of(name, &[SMALL as i64]) };
+        let entry = |key: &str, value: &str| StringStringEntryProto { key: key.into(), value: value.into() };
+        let outside = |name: &str, offset: &str| TensorProto {
+            raw_data: Bytes::new(),
+            external_data: vec![entry("location", "weights.bin"), entry("offset", offset), entry("length", "1")],
+            data_location: 1,
+            ..constant(name)
+        };
+        let constants = vec![
+            constant("equal"),
+            constant("to it"),
+            of("of one axis", &[1]),
+            TensorProto { data_type: 3, ..constant("of another type") },
+            large("large"),
+            large("as large"),
+            outside("outside", "0"),
+            outside("behind it", "1"),
+            // Who runs the graph may feed another value.
+            constant("t0"),
+        ];
+        let names: Vec<&str> = constants.iter().map(|constant| constant.name.as_str()).collect();
+        let graph = compacted(whole(vec![Node::new("Sum", &names, &["y"])], constants.clone(), &[])).graph.unwrap();
+        let taken = &graph.node[0].input;
+        assert_eq!(taken[0], taken[1]);
+        assert_eq!(taken[8], "t0");
+        assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), names.len() - 1, "{taken:?}");
+        assert_eq!(graph.initializer.len(), names.len() - 1);
+        for (name, before) in taken.iter().zip(&constants) {
+            let after = graph.initializer.iter().find(|after| after.name == *name);
+            assert_eq!(after, Some(&TensorProto { name: name.clone(), ..before.clone() }));
+        }
+    }
+
+    #[test]
+    fn the_order_of_constants_in_the_file_changes_nothing() {
+        let nodes = [Node::new("Conv", &["t0", "stem/weight", "zero"], &["y"])];
+        let mut constants = ["nil", "zero", "stem/weight"].map(constant).to_vec();
+        let one = compact(whole(nodes.to_vec(), constants.clone(), &[])).unwrap();
+        constants.reverse();
+        assert_eq!(compact(whole(nodes.to_vec(), constants, &[])).unwrap(), one);
+    }
+
+    #[test]
+    fn a_graph_whose_names_stand_elsewhere_too_is_left_as_it_is() {
+        let within = |number: u32, content: &[u8]| {
+            let mut out = Vec::new();
+            put(number, content, &mut out);
+            out
+        };
+        let holding = |number: u32| {
+            let node = [within(NODE_OUTPUT, b"long/name"), within(NODE_ATTRIBUTE, &within(number, &[]))].concat();
+            within(MODEL_GRAPH, &within(GRAPH_NODE, &node))
+        };
+        let plain = model(&[Node::new("Neg", &["t0"], &["y"])]);
+        for (what, more) in [
+            ("a graph inside", holding(ATTRIBUTE_GRAPH)),
+            ("graphs inside", holding(ATTRIBUTE_GRAPHS)),
+            ("a function", within(MODEL_FUNCTION, &[])),
+            ("an annotation", within(MODEL_GRAPH, &within(GRAPH_ANNOTATION, &[]))),
+            ("a sparse constant", within(MODEL_GRAPH, &within(GRAPH_SPARSE, &[]))),
+        ] {
+            let bytes = [plain.clone(), more].concat();
+            assert_eq!(compact(bytes.clone()).unwrap(), bytes, "{what}");
+        }
+        assert_ne!(compact(plain.clone()).unwrap(), plain);
     }
 }

@@ -3,13 +3,15 @@
 use super::storage::transposing;
 use super::{files, quantize};
 use crate::gradients::sketch::{Sketch, X};
-use crate::support::models::{CARD, copy, folder, model, put_behind_input};
-use crate::support::program::{fixture, quantize_in};
+use crate::support::models::{CARD, card, copy, folder, model, put_behind_input};
+use crate::support::pictures::png;
+use crate::support::program::{fixture, predict_in, quantize_in};
 use crate::support::rng::Rng;
 use crate::support::shared::{folders, on_all_cores, shared};
 use dermai::model::Prepared;
 use dermai::onnx::{Node, TensorProto};
 use dermai::quantize::{Bound, Calibration, Config, Effort, Mode, Pictures, make};
+use dermai::units::Size;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -142,6 +144,57 @@ fn a_tensor_without_numbers_is_named_with_its_picture() {
     assert!(!place.path().join("small").exists());
 }
 
+/// Side of the pictures of [`one_hole`]: large enough that not every value of a picture is counted.
+const SIDE: usize = 64;
+
+/// A network with a tensor that is NaN at one place, and that looks past this place before it answers.
+fn one_hole(is_of_tokens: bool) -> Vec<u8> {
+    let mut sketch = Sketch::new(Rng::new(5), 17, vec![1, 3, SIDE, SIDE], (0.0, 1.0));
+    let mut below = vec![0.0; 3 * SIDE * SIDE];
+    // The first picture's values are counted at multiples of a step from 0 on.
+    below[1] = -2.0;
+    let below = sketch.these(&[1, 3, SIDE, SIDE], &below);
+    let moved = sketch.op("Add", &[X, &below]);
+    let root = sketch.op("Sqrt", &[&moved]);
+    let from = sketch.ints(&[1]);
+    let flat = if is_of_tokens {
+        let (tokens, wide) = (sketch.reshape(&root, &[1, 1024, 12]), sketch.floats(&[12, 64]));
+        let spread = sketch.op("MatMul", &[&tokens, &wide]);
+        let (to, axis) = (sketch.ints(&[1024]), sketch.ints(&[1]));
+        let seen = sketch.op("Slice", &[&spread, &from, &to, &axis]);
+        sketch.node(Node::new("ReduceMean", &[&seen], &[]).with("axes", vec![1]).with("keepdims", 0))
+    } else {
+        let kernel = sketch.floats(&[64, 3, 1, 1]);
+        let spread = sketch.op("Conv", &[&root, &kernel]);
+        let (to, axis) = (sketch.ints(&[SIDE as i64]), sketch.ints(&[2]));
+        let seen = sketch.op("Slice", &[&spread, &from, &to, &axis]);
+        let mean = sketch.op("GlobalAveragePool", &[&seen]);
+        sketch.op("Flatten", &[&mean])
+    };
+    let head = sketch.floats(&[64, 3]);
+    let scores = sketch.op("MatMul", &[&flat, &head]);
+    let output = sketch.op("Softmax", &[&scores]);
+    sketch.model(&output).0
+}
+
+/// The source answers, so that nothing but what is counted of its tensors can tell.
+#[test]
+fn a_single_value_that_is_no_number_is_told() {
+    let side = format!("size: [{SIDE}, {SIDE}]");
+    let place = model("tiny-nchw-softmax", &card("size: [8, 8]", &side));
+    let pictures = folder(&[("one.jpg", "images/lesion.jpg")]);
+    let photo = pictures.path().join("one.jpg");
+    for is_of_tokens in [false, true] {
+        fs::write(place.path().join("model.onnx"), one_hole(is_of_tokens)).unwrap();
+        predict_in(place.path(), ["--model", "model.onnx"]).args([&photo]).run().exits(0);
+        let usual = ["model.onnx", "-o", "small", "--quiet", "--mode", "int8", "--calibrate"];
+        let outcome = quantize_in(place.path(), usual).args([pictures.path()]).run().exits(2);
+        let error = outcome.one_error();
+        assert!(error.contains("on `one.jpg`") && error.contains("NaN or infinite"), "{error}");
+    }
+    assert!(!place.path().join("small").exists());
+}
+
 #[test]
 fn a_model_that_is_quantized_already_is_no_source() {
     let place = model("tiny-nchw-softmax", CARD);
@@ -196,6 +249,83 @@ fn few_layers_stay_in_float_until_answers_agree() {
     let layers = quantization["layers"].as_array().unwrap();
     let sensitive = layers.iter().filter(|layer| layer["reason"] == "sensitive").count();
     assert!(sensitive * 4 <= layers.len(), "{sensitive} of {}", layers.len());
+}
+
+/// Channels of [`colours`]: each is one of the three colours, but for the first, which is always 0.
+const CHANNELS: usize = 64;
+
+/// The strongest of three colours. One small layer has a weight, of the channel that is always 0, that is so large that in int8 all others are nothing.
+/// One channel before it is so much larger than the others that steps are coarse: colours that are nearly equal are mixed up.
+fn colours() -> Vec<u8> {
+    let mut sketch = Sketch::new(Rng::new(9), 17, vec![1, 3, 8, 8], (0.0, 1.0));
+    let mut layer = |input: &str, [outputs, inputs, taps]: [usize; 3], weight: &dyn Fn(usize, usize) -> f32| {
+        let mut weights = vec![0.0; outputs * inputs * taps];
+        for place in 0..outputs * inputs {
+            weights[place * taps + taps / 2] = weight(place / inputs, place % inputs);
+        }
+        let side = if taps == 9 { 3 } else { 1 };
+        let kernel = sketch.these(&[outputs, inputs, side, side], &weights);
+        sketch.node(Node::new("Conv", &[input, &kernel], &[]).with("pads", vec![side as i64 / 2; 4]))
+    };
+    let is = |holds: bool, value: f32| if holds { value } else { 0.0 };
+    let first = layer(X, [CHANNELS, 3, 1], &|out, colour| is(out > 0 && out % 3 == colour, 1.0));
+    let size = |channel| if channel == 1 { 4.0 } else { 1.0 };
+    let large = layer(&first, [CHANNELS, CHANNELS, 9], &|out, channel| is(out > 0 && out == channel, size(out)));
+    let mean = 3.0 / CHANNELS as f32;
+    let small = layer(&large, [6, CHANNELS, 1], &|out, channel| match channel {
+        0 => 100.0,
+        _ => is(out % 3 == channel % 3, mean / size(channel)),
+    });
+    let mean = sketch.op("GlobalAveragePool", &[&small]);
+    let flat = sketch.op("Flatten", &[&mean]);
+    let weights: Vec<f32> = (0..18).map(|place| is(place / 3 % 3 == place % 3, 20.0)).collect();
+    let head = sketch.these(&[6, 3], &weights);
+    let scores = sketch.op("Gemm", &[&flat, &head]);
+    let output = sketch.op("Softmax", &[&scores]);
+    sketch.model(&output).0
+}
+
+/// The most probable class of each picture of a folder.
+fn classes(model: &Path, pictures: &Path) -> Vec<u64> {
+    let arguments = ["--model", model.to_str().unwrap(), "--jsonl", "--top", "1", "--quiet"];
+    let lines = predict_in(pictures, arguments).args(["."]).run().exits(0).lines();
+    lines.iter().map(|line| line["predictions"][0]["index"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_layer_that_costs_the_answers_stays_in_float_and_the_record_says_what_is_answered() {
+    let place = model("tiny-nchw-softmax", CARD);
+    fs::write(place.path().join("model.onnx"), colours()).unwrap();
+    let set = place.path().join("set");
+    fs::create_dir(&set).unwrap();
+    // Of each of ten brightnesses three pictures of a clear colour, and three in which two colours are nearly equal.
+    for at in 0..60u8 {
+        let mut colour = [20 + at / 6 * 20; 3];
+        colour[usize::from(at % 3)] += 15;
+        colour[usize::from((at + 1) % 3)] += if at % 6 < 3 { 0 } else { 14 };
+        let size = Size { width: 8, height: 8 };
+        fs::write(set.join(format!("{at:02}.png")), png(&colour.repeat(64), size, None)).unwrap();
+    }
+    let source = classes(&place.path().join("model.onnx"), &set);
+    let made = |more: &[&str]| {
+        let usual = ["model.onnx", "-o", "small", "--mode", "int8", "--calibrate", "set", "--json", "--quiet"];
+        let report = quantize_in(place.path(), usual).args(more).run().exits(0).json();
+        let answered = classes(&place.path().join("small"), &set);
+        let same = source.iter().zip(&answered).filter(|(before, after)| before == after).count();
+        (report["quantization"].clone(), same as f64 / source.len() as f64)
+    };
+    let (quantization, agreement) = made(&["--sensitivity"]);
+    assert!(agreement < 0.5, "{agreement}");
+    assert_eq!(quantization["calibration"]["agreement"], agreement);
+    let (quantization, agreement) = made(&["--auto"]);
+    assert!((0.7..1.0).contains(&agreement), "{agreement}");
+    assert_eq!(quantization["calibration"]["agreement"], agreement, "{quantization}");
+    let layers = quantization["layers"].as_array().unwrap();
+    let states: Vec<_> = layers.iter().map(|layer| [&layer["state"], &layer["reason"]]).collect();
+    let (int8, float) = ([&Value::from("int8"), &Value::Null], [&Value::from("float"), &Value::from("sensitive")]);
+    assert_eq!(states, [int8, int8, float, int8]);
+    let sensitivity = |layer: &Value| layer["sensitivity"].as_f64().unwrap();
+    assert!(layers.iter().all(|layer| sensitivity(layer) <= sensitivity(&layers[2])), "{layers:?}");
 }
 
 /// A convolution and a last layer whose bias is one number for all classes.

@@ -138,7 +138,7 @@ pub fn observe(
 struct Probe {
     tensor: String,
     has_channels: bool,
-    /// Smallest, largest, sample; the mean where there are channels.
+    /// Smallest, largest, sample, mean.
     outputs: Vec<Name>,
 }
 
@@ -154,22 +154,22 @@ impl Probe {
         let step = (step..2 * step).find(|&step| shape.iter().all(|&side| gcd(side, step) == 1)).unwrap_or(step);
         let every = emit.ints(&[step as i64]);
         let start = emit.remainder(TURN, &every);
-        let mut outputs =
-            vec![emit.smallest(tensor, &axes), emit.largest(tensor, &axes), emit.every(&flat, &start, &every)];
-        if has_channels {
-            outputs.push(emit.mean(tensor, &axes));
-        }
+        let outputs = vec![
+            emit.smallest(tensor, &axes),
+            emit.largest(tensor, &axes),
+            emit.every(&flat, &start, &every),
+            emit.mean(tensor, &axes),
+        ];
         Ok(Self { tensor: tensor.to_owned(), has_channels, outputs })
     }
 
     fn note(&self, values: &[ArrayD<f32>], tensor: &mut Option<Tensor>) -> Result<()> {
-        let [low, high, sample, mean @ ..] = values else { bail!("the graph gave less than it was asked for") };
+        let [low, high, sample, mean] = values else { bail!("the graph gave less than it was asked for") };
         let flat = |array: &ArrayD<f32>| array.iter().copied().collect::<Vec<f32>>();
         let (low, high, sample) = (flat(low), flat(high), flat(sample));
         // Smallest and largest may pass over what is no number, and the sample may not meet it; the mean does.
-        let means = mean.iter().flat_map(flat);
         ensure!(
-            low.iter().chain(&high).chain(&sample).copied().chain(means).all(f32::is_finite),
+            low.iter().chain(&high).chain(&sample).chain(mean).copied().all(f32::is_finite),
             "tensor `{}` holds NaN or infinite values: int8 has no place for them; look at the model and the picture, or try another mode",
             self.tensor
         );
@@ -186,7 +186,7 @@ impl Probe {
         seen.low = low.iter().copied().fold(seen.low, f32::min);
         seen.high = high.iter().copied().fold(seen.high, f32::max);
         seen.histogram.add(&sample);
-        if let (Some(channels), [mean]) = (&mut seen.channels, mean) {
+        if let Some(channels) = &mut seen.channels {
             channels.low.iter_mut().zip(&low).for_each(|(all, one)| *all = all.min(*one));
             channels.high.iter_mut().zip(&high).for_each(|(all, one)| *all = all.max(*one));
             channels.mean.iter_mut().zip(mean.iter()).for_each(|(all, one)| *all += f64::from(*one));

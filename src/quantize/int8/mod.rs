@@ -2,6 +2,8 @@
 //!
 //! The float network is folded by the runtime, its channels are equalised where that is free, its tensors are observed; layers are then written as
 //! `QuantizeLinear` and `DequantizeLinear` around the operators of ONNX, which the runtime fuses.
+#[cfg(test)]
+mod drawing;
 mod equalise;
 mod grid;
 mod judge;

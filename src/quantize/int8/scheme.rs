@@ -155,3 +155,148 @@ fn followers(network: &Network, layers: &BTreeSet<usize>) -> BTreeSet<usize> {
     }
     nodes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::Node;
+    use crate::quantize::int8::drawing::{Drawing, X};
+
+    /// A convolution of 4 channels, which takes 3 of the picture.
+    fn conv(drawing: &mut Drawing, input: &str, output: &str, inputs: usize) {
+        drawing.layer("Conv", input, output, (&[4, inputs, 1, 1], &vec![1.0; 4 * inputs]));
+    }
+
+    fn concat(drawing: &mut Drawing, parts: &[&str], output: &str) {
+        drawing.node(Node::new("Concat", parts, &[output]).with("axis", 1));
+    }
+
+    fn max_pool(drawing: &mut Drawing, input: &str, output: &str) {
+        drawing.node(Node::new("MaxPool", &[input], &[output]).with("kernel_shape", vec![1, 1]));
+    }
+
+    /// From `input` of 4 channels to the classes.
+    fn head(drawing: &mut Drawing, input: &str) {
+        drawing.op("GlobalAveragePool", &[input], "mean");
+        drawing.op("Flatten", &["mean"], "flat");
+        drawing.layer("Gemm", "flat", "head", (&[4, 3], &[1.0; 12]));
+        drawing.op("Softmax", &["head"], "y");
+    }
+
+    /// With the layers that give these in int8: what its nodes give, what is stored and with whose steps, and the scores.
+    fn scheme(drawing: Drawing, layers: &[&str]) -> (Network, Scheme, [String; 3]) {
+        let (_folder, model) = drawing.model();
+        let network = Network::over(model).unwrap();
+        let layers = layers.iter().map(|layer| network.graph.producer(layer).unwrap()).collect();
+        let scheme = Scheme::of(&network, &layers);
+        let nodes: Vec<_> = scheme.nodes.iter().map(|&at| network.graph.nodes[at].output[0].as_str()).collect();
+        let steps = |(name, of): (&String, &String)| if name == of { name.clone() } else { format!("{name}={of}") };
+        let stored: Vec<_> = scheme.stored.iter().map(steps).collect();
+        let scores: Vec<_> = scheme.scores.iter().map(String::as_str).collect();
+        let told = [nodes.join(" "), stored.join(" "), scores.join(" ")];
+        (network, scheme, told)
+    }
+
+    /// Two convolutions, the second in a residual, and a gate behind it.
+    fn residual() -> Drawing {
+        let mut drawing = Drawing::default();
+        conv(&mut drawing, X, "stem", 3);
+        drawing.op("Relu", &["stem"], "cut");
+        max_pool(&mut drawing, "cut", "pooled");
+        conv(&mut drawing, "pooled", "branch", 4);
+        drawing.op("Add", &["branch", "pooled"], "sum");
+        drawing.op("Sigmoid", &["sum"], "gate");
+        drawing.op("Mul", &["sum", "gate"], "gated");
+        head(&mut drawing, "gated");
+        drawing
+    }
+
+    #[test]
+    fn all_between_layers_is_stored_but_what_a_cut_takes_and_the_answer() {
+        let (.., [nodes, stored, scores]) = scheme(residual(), &["stem", "branch", "head"]);
+        assert_eq!(nodes, "stem cut pooled branch sum gate gated mean flat head");
+        assert_eq!(stored, "branch cut flat=mean gate gated mean pooled=cut sum x");
+        assert_eq!(scores, "");
+    }
+
+    #[test]
+    fn what_no_layer_in_int8_comes_behind_stays_in_float() {
+        let (network, scheme, [nodes, stored, scores]) = scheme(residual(), &["branch"]);
+        assert_eq!(nodes, "branch");
+        assert_eq!(stored, "branch pooled");
+        assert!(scheme.gives(&network, "branch") && !scheme.gives(&network, "pooled"));
+        assert_eq!(scores, "", "the head takes it, in float or not");
+    }
+
+    #[test]
+    fn an_addition_follows_one_branch_and_other_operators_all() {
+        let mut drawing = Drawing::default();
+        conv(&mut drawing, X, "one", 3);
+        conv(&mut drawing, X, "other", 3);
+        drawing.op("Add", &["one", "other"], "sum");
+        drawing.op("Mul", &["one", "other"], "product");
+        drawing.op("Tanh", &["sum"], "curved");
+        conv(&mut drawing, "sum", "behind", 4);
+        concat(&mut drawing, &["behind", "curved", "product"], "whole");
+        conv(&mut drawing, "whole", "last", 12);
+        head(&mut drawing, "last");
+        let (.., [nodes, stored, _]) = scheme(drawing, &["one", "behind", "last", "head"]);
+        assert_eq!(nodes, "one sum behind last mean flat head");
+        assert_eq!(stored, "behind flat=mean last mean one other sum whole x");
+    }
+
+    #[test]
+    fn parts_of_a_whole_have_its_steps_where_nobody_else_takes_them() {
+        let mut drawing = Drawing::default();
+        conv(&mut drawing, X, "stem", 3);
+        conv(&mut drawing, "stem", "part", 4);
+        conv(&mut drawing, "stem", "uncut", 4);
+        drawing.op("Relu", &["uncut"], "cut");
+        concat(&mut drawing, &["part", "cut"], "inner");
+        conv(&mut drawing, "stem", "shared", 4);
+        max_pool(&mut drawing, "stem", "moved");
+        concat(&mut drawing, &["inner", "shared", "moved"], "outer");
+        conv(&mut drawing, "outer", "one", 16);
+        conv(&mut drawing, "shared", "other", 4);
+        drawing.op("Add", &["one", "other"], "sum");
+        head(&mut drawing, "sum");
+        let layers = ["stem", "part", "uncut", "shared", "one", "other", "head"];
+        let (.., [_, stored, _]) = scheme(drawing, &layers);
+        let expected = "cut=outer flat=mean inner=outer mean moved=stem one other outer part=outer shared stem sum x";
+        assert_eq!(stored, expected);
+    }
+
+    #[test]
+    fn a_whole_with_a_part_in_float_is_stored_as_a_whole() {
+        let mut drawing = Drawing::default();
+        conv(&mut drawing, X, "part", 3);
+        conv(&mut drawing, X, "float", 3);
+        concat(&mut drawing, &["part", "float"], "whole");
+        conv(&mut drawing, "whole", "last", 8);
+        head(&mut drawing, "last");
+        let (network, scheme, [nodes, stored, _]) = scheme(drawing, &["part", "last", "head"]);
+        assert_eq!(nodes, "part last mean flat head");
+        assert_eq!(stored, "flat=mean last mean part whole x");
+        assert!(!scheme.gives(&network, "whole"));
+    }
+
+    #[test]
+    fn scores_are_what_no_layer_takes() {
+        let drawn = || {
+            let mut drawing = Drawing::default();
+            conv(&mut drawing, X, "stem", 3);
+            drawing.op("Relu", &["stem"], "cut");
+            conv(&mut drawing, "cut", "classes", 4);
+            drawing.op("Relu", &["classes"], "scores");
+            drawing.op("GlobalAveragePool", &["scores"], "mean");
+            drawing.op("Flatten", &["mean"], "flat");
+            drawing.op("Softmax", &["flat"], "y");
+            drawing
+        };
+        let (.., told) = scheme(drawn(), &["stem", "classes"]);
+        assert_eq!(told, ["stem cut classes scores", "cut scores x", "scores"]);
+        // One that stays in float is a layer still.
+        let (.., told) = scheme(drawn(), &["stem"]);
+        assert_eq!(told, ["stem cut", "cut x", ""]);
+    }
+}
