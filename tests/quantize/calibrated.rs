@@ -316,10 +316,10 @@ fn a_layer_that_costs_the_answers_stays_in_float_and_the_record_says_what_is_ans
     };
     let (quantization, agreement) = made(&["--sensitivity"]);
     assert!(agreement < 0.5, "{agreement}");
-    assert_eq!(quantization["calibration"]["agreement"], agreement);
+    assert_eq!(quantization["agreement"], agreement);
     let (quantization, agreement) = made(&["--auto"]);
     assert!((0.7..1.0).contains(&agreement), "{agreement}");
-    assert_eq!(quantization["calibration"]["agreement"], agreement, "{quantization}");
+    assert_eq!(quantization["agreement"], agreement, "{quantization}");
     let layers = quantization["layers"].as_array().unwrap();
     let states: Vec<_> = layers.iter().map(|layer| [&layer["state"], &layer["reason"]]).collect();
     let (int8, float) = ([&Value::from("int8"), &Value::Null], [&Value::from("float"), &Value::from("sensitive")]);

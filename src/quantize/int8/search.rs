@@ -277,7 +277,7 @@ mod tests {
             let all = layers::layers(&network);
             assert!(all.len() == 12 && all.iter().all(|layer| layer.state == State::Int8), "{all:?}");
             let places: BTreeSet<usize> = all.iter().map(|layer| layer.node).collect();
-            let mut base = base(network, &places, false, (&pictures, &LIMITS), &mut Vec::new(), &mut ()).unwrap();
+            let mut base = base(network, &places, false, (&pictures, &LIMITS), &mut ()).unwrap();
             let judge = Judge::of(&model, (&pictures, &LIMITS), &mut ()).unwrap();
             let mut search = Search { judge: &judge, folder: folder.path(), progress: &mut () };
             let before = search.tried(&mut base, RECIPE, &places, usize::MAX).unwrap();
