@@ -6,7 +6,7 @@
 //! # Code map
 //! A module imports strictly lower layers only, and a test (`tests/layers.rs`) fails when one does not:
 //!
-//! `text units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `quantize` < `memcheck` < `report` < `cli` < `main`
+//! `text units yaml` < `input onnx memory deploy` < `model` < `predict` < `explain` < `quantize` < `memcheck` < `report` < `serve` < `cli` < `main`
 //!
 //! * [`text`]: text from outside, made harmless for a line. Knows nothing.
 //! * [`units`]: bytes, sizes and progress as types. Knows nothing.
@@ -21,6 +21,7 @@
 //! * [`quantize`]: smaller forms of a model, as a bundle. **Invariant:** nothing stands at the output path until all of it is written; the same input gives the same bytes.
 //! * [`memcheck`]: the pipeline under a budget, stage by stage, and the verdict. **Invariant:** a prediction counts from a cold cache, and an estimate says that it is one.
 //! * [`report`]: plain data to text. **Invariant:** computes nothing; the only home of tables, bars and plots, and what writes CSV.
+//! * [`serve`]: an HTTP server within a budget of memory. **Invariant:** what does not fit is refused before it is read; `/health` waits for nothing.
 //! * [`cli`]: arguments to configuration, results to where the user wants them. **Invariant:** the only home of clap.
 pub mod cli;
 pub mod deploy;
@@ -33,6 +34,7 @@ pub mod onnx;
 pub mod predict;
 pub mod quantize;
 pub mod report;
+pub mod serve;
 pub mod text;
 pub mod units;
 pub mod yaml;

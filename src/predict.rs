@@ -212,7 +212,11 @@ pub struct Read {
 impl Read {
     /// Reads one picture.
     pub fn from(source: &Source, spec: &Preprocessing, limits: &Limits) -> Result<Self> {
-        let mut stream = source.open(limits)?;
+        Self::of(source.open(limits)?, spec, limits)
+    }
+
+    /// The same of a picture's bytes.
+    pub fn of(mut stream: Stream, spec: &Preprocessing, limits: &Limits) -> Result<Self> {
         let sha256 = sha256_of(&mut stream)?;
         let photo = stream.again();
         Ok(Self { picture: spec.read(stream, limits)?, sha256, photo })
@@ -258,7 +262,8 @@ fn read_all<'s>(
     }
 }
 
-fn classify(model: &mut Model, image: &str, read: &Read, cut: Cut) -> Result<Answer> {
+/// Classifies one picture that was read; `image` is its name.
+pub fn classify(model: &mut Model, image: &str, read: &Read, cut: Cut) -> Result<Answer> {
     let begun = Instant::now();
     let probabilities = model.probabilities(&read.picture.tensor)?;
     Ok(Answer::of(image, read, &probabilities, &model.card, begun.elapsed(), cut))

@@ -7,6 +7,7 @@ mod output;
 mod pending;
 mod predict;
 mod quantize;
+mod serve;
 
 use crate::input::panics_are_errors;
 use crate::text::one_line;
@@ -35,6 +36,10 @@ enum Command {
     Gradcam(gradcam::Args),
     Quantize(quantize::Args),
     Memcheck(memcheck::Args),
+    Serve(serve::Args),
+    /// What `serve` measures.
+    #[command(name = serve::CHILD, hide = true)]
+    ServeChild(serve::ChildArgs),
     /// What `memcheck` measures.
     #[command(name = memcheck::CHILD, hide = true)]
     MemcheckChild(memcheck::ChildArgs),
@@ -106,6 +111,8 @@ pub fn run(cli: Cli) -> Result<ExitStatus> {
         Command::Predict(args) => predict::run(args, cli.quiet),
         Command::Gradcam(args) => gradcam::run(args, cli.quiet),
         Command::Quantize(args) => quantize::run(&args, cli.quiet),
+        Command::Serve(args) => serve::run(&args, cli.quiet),
+        Command::ServeChild(args) => serve::run_child(&args),
         Command::Memcheck(args) => memcheck::run(&args, cli.quiet),
         Command::MemcheckChild(args) => memcheck::run_child(&args),
     }

@@ -24,7 +24,7 @@ const BY_SOURCE: &str = "`dermai gradcam --source MODEL.onnx` explains by the mo
 const BEST: i64 = -1;
 
 /// What is explained, and what the graph gives for it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The layer's name; none: the card's, else the last feature map.
     pub layer: Option<String>,

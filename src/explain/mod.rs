@@ -6,6 +6,7 @@ pub mod backward;
 pub mod cam;
 mod channels;
 mod check;
+mod engine;
 mod explainer;
 pub mod faithfulness;
 mod layers;
@@ -18,7 +19,8 @@ pub mod smooth;
 pub use check::{Checked, Mean, Report, check};
 pub use explainer::{Explained, Explainer, Reading, Wanted, layers_of};
 pub use layers::{Layer, Layers};
-pub use run::{Classes, Explanation, Options, Sink, Watch, run};
+pub use engine::Engine;
+pub use run::{Classes, Explanation, Options, Sink, Watch, picture, run};
 pub use score::{Head, Score};
 
 use anyhow::Result;

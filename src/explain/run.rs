@@ -160,8 +160,8 @@ impl Options {
     }
 }
 
-/// Classifies and explains one picture.
-fn picture(
+/// Classifies and explains one picture that was read; `image` is its name.
+pub fn picture(
     explainer: &mut Explainer,
     image: &str,
     read: &Read,

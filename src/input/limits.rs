@@ -1,6 +1,19 @@
 //! What a picture may cost before it is refused.
 use crate::units::{Bytes, Size};
 use anyhow::{Result, bail};
+use std::fmt;
+
+/// Why a picture is refused though it may be a good one: it is too large.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverLimit(String);
+
+impl fmt::Display for OverLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OverLimit {}
 
 /// Bounds that every picture has to pass, checked on the file's length and header before anything is allocated for its pixels.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +51,7 @@ impl Limits {
             // Standard input is read no further than the limit, and `1.0 KB is over 1.0 KB` helps nobody.
             let length =
                 if length.to_string() == self.file.to_string() { String::new() } else { format!("{length} is ") };
-            bail!("{length}over the limit of {} (`--max-bytes`)", self.file);
+            return Err(OverLimit(format!("{length}over the limit of {} (`--max-bytes`)", self.file)).into());
         }
         Ok(())
     }
@@ -49,7 +62,8 @@ impl Limits {
             bail!("the header says {size}: there is no pixel in it");
         }
         if size.pixels() > self.pixels {
-            bail!("{size} is {} pixels, over the limit of {} (`--max-pixels`)", size.pixels(), self.pixels);
+            let why = format!("{size} is {} pixels, over the limit of {} (`--max-pixels`)", size.pixels(), self.pixels);
+            return Err(OverLimit(why).into());
         }
         Ok(())
     }
@@ -57,7 +71,8 @@ impl Limits {
     /// An error when the file holds more frames or pages than allowed.
     pub fn check_frames(&self, frames: u64) -> Result<()> {
         if frames > u64::from(self.frames) {
-            bail!("it holds more than {} frames or pages (`--max-frames`)", self.frames);
+            let why = format!("it holds more than {} frames or pages (`--max-frames`)", self.frames);
+            return Err(OverLimit(why).into());
         }
         Ok(())
     }
@@ -65,11 +80,12 @@ impl Limits {
     /// An error when a decoder would need more memory than allowed; `why` says why it cannot be done by rows.
     pub fn check_decode(&self, needed: u64, why: &str) -> Result<()> {
         if needed > self.decode.0 {
-            bail!(
+            let why = format!(
                 "{why} needs {} at once, over the limit of {} (`--max-decode`); save it as a baseline JPEG or make it smaller",
                 Bytes(needed),
                 self.decode
             );
+            return Err(OverLimit(why).into());
         }
         Ok(())
     }

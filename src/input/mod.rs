@@ -16,7 +16,7 @@ mod upright;
 pub use decode::{Format, Header};
 pub use drawn::write_drawn_photo;
 pub use guard::panics_are_errors;
-pub use limits::Limits;
+pub use limits::{Limits, OverLimit};
 pub use orientation::Orientation;
 pub use placement::{Geometry, Sight};
 pub use resize::{Axis, Filter, Order, Resizer};

@@ -2,10 +2,10 @@
 //! what the measured child does.
 use super::protocol::{Answering, Marks};
 use crate::explain::overlay::{Colormap, Heat, Style, write_overlay};
-use crate::explain::{Explainer, Map, Wanted};
+use crate::explain::{Engine, Map, Wanted};
 use crate::input::{Geometry, Limits, Source, UprightRows};
 use crate::memory::{Phase, tune_malloc};
-use crate::model::{Card, Model, Prepared, Runtime, SessionOptions};
+use crate::model::{Card, Prepared, Runtime, SessionOptions};
 use crate::predict::{Read, each};
 use crate::units::Bytes;
 use anyhow::{Context, Result, ensure};
@@ -87,12 +87,12 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
         Runtime::load()?;
         marks.stage(MODEL)?;
         let prepared = waiting.take().context("there is one picture")?;
-        let engine = running.insert(Engine::start(prepared, work)?);
+        let engine = running.insert(start(prepared, work)?);
         let model = engine.model();
         let by_portable = model.by_portable().map(str::to_owned);
         marks.note(&serde_json::to_string(&Answering { identity: model.identity()?.clone(), by_portable })?)?;
         marks.stage(if work.gradcam { EXPLAIN } else { INFER })?;
-        let map = engine.answer(&read)?;
+        let map = answer(engine, &read)?;
         if work.gradcam {
             marks.stage(ENCODE)?;
             bench.paint(read, map.as_ref())?;
@@ -108,7 +108,7 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
         // The first picture was answered just now.
         for picture in pictures.iter().cycle().skip(1).take(work.requests) {
             let read = bench.read(picture)?;
-            let map = engine.answer(&read)?;
+            let map = answer(&mut engine, &read)?;
             bench.paint(read, map.as_ref())?;
             tune_malloc(Phase::Running);
             marks.step()?;
@@ -152,41 +152,23 @@ impl Bench {
     }
 }
 
-/// The network, with a backward pass where maps are wanted.
-enum Engine {
-    Plain(Box<Model>),
-    Explaining(Box<Explainer>),
+fn start(prepared: Prepared, work: &Work) -> Result<Engine> {
+    let options = SessionOptions { threads: work.threads, spinning: false };
+    let wanted = work.gradcam.then(|| Wanted { layer: work.layer.clone(), ..Wanted::default() });
+    Engine::start(prepared, wanted.as_ref(), &options)
 }
 
-impl Engine {
-    fn start(prepared: Prepared, work: &Work) -> Result<Self> {
-        let options = SessionOptions { threads: work.threads, spinning: false };
-        if !work.gradcam {
-            return Ok(Self::Plain(Box::new(prepared.start(&options)?)));
+/// Answers, and explains the best class.
+fn answer(engine: &mut Engine, read: &Read) -> Result<Option<Map>> {
+    let tensor = &read.picture.tensor;
+    match engine {
+        Engine::Plain(model) => {
+            ensure!(!model.probabilities(tensor)?.is_empty(), "the model gave no answer");
+            Ok(None)
         }
-        let wanted = Wanted { layer: work.layer.clone(), ..Wanted::default() };
-        Ok(Self::Explaining(Box::new(Explainer::start(prepared, &wanted, &options)?)))
-    }
-
-    fn model(&mut self) -> &mut Model {
-        match self {
-            Self::Plain(model) => model,
-            Self::Explaining(explainer) => explainer.model(),
-        }
-    }
-
-    /// Answers, and explains the best class.
-    fn answer(&mut self, read: &Read) -> Result<Option<Map>> {
-        let tensor = &read.picture.tensor;
-        match self {
-            Self::Plain(model) => {
-                ensure!(!model.probabilities(tensor)?.is_empty(), "the model gave no answer");
-                Ok(None)
-            }
-            Self::Explaining(explainer) => {
-                let map = explainer.explain(tensor, None)?.map.context("the graph gave no map")?;
-                Ok(Some(explainer.layer().arranged(map)?))
-            }
+        Engine::Explaining(explainer) => {
+            let map = explainer.explain(tensor, None)?.map.context("the graph gave no map")?;
+            Ok(Some(explainer.layer().arranged(map)?))
         }
     }
 }
@@ -198,8 +180,8 @@ fn two_at_once(bench: &Bench, picture: &Source, engine: Engine) -> Result<()> {
     let one = || {
         let read = bench.read(picture);
         together.wait();
-        let answer = |read: &Read| engine.lock().unwrap_or_else(PoisonError::into_inner).answer(read);
-        let answered = read.and_then(|read| answer(&read).map(|map| (read, map)));
+        let in_turn = |read: &Read| answer(&mut engine.lock().unwrap_or_else(PoisonError::into_inner), read);
+        let answered = read.and_then(|read| in_turn(&read).map(|map| (read, map)));
         together.wait();
         let painted = answered.and_then(|(read, map)| bench.paint(read, map.as_ref()));
         together.wait();

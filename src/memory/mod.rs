@@ -12,6 +12,7 @@ mod membership;
 mod places;
 #[cfg(target_os = "linux")]
 mod pool;
+mod priority;
 mod process;
 mod sandbox;
 mod scope;
@@ -25,7 +26,8 @@ pub use ladder::{Ladder, Mechanism};
 pub use malloc::{Phase, tune_malloc};
 #[cfg(target_os = "linux")]
 pub use pool::Pool;
-pub use process::mapped_files;
+pub use priority::{be_killed_first, lower_priority};
+pub use process::{Status, mapped_files, reset_peak};
 pub use sandbox::{Ended, Event, Heard, Outcome, Plan, Run, Sample, Stage, Step, Teller, run};
 pub use sweep::{abandoned, unused_name};
 

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct Status {
     /// `VmHWM`: the highest resident size since `exec` or [`reset_peak`]. Shared pages count in full, kernel memory does not count.
     pub peak: Bytes,
+    /// `VmSize`: addresses, whether there is memory behind them or not.
+    pub size: Bytes,
     /// `VmRSS`.
     pub resident: Bytes,
     /// `RssAnon` and `RssShmem`.
@@ -35,6 +37,7 @@ impl Status {
         let kilobytes = |name: &str| Bytes(value(name).unwrap_or_default() << 10);
         Ok(Self {
             peak: kilobytes("VmHWM"),
+            size: kilobytes("VmSize"),
             resident: kilobytes("VmRSS"),
             anon: Bytes(kilobytes("RssAnon").0 + kilobytes("RssShmem").0),
             file: kilobytes("RssFile"),
@@ -186,11 +189,11 @@ mod tests {
 
     #[test]
     fn status_is_read_in_kilobytes() {
-        let text = "Name:\tx\nVmHWM:\t  900 kB\nVmRSS:\t 700 kB\nRssAnon:\t 400 kB\nRssFile:\t 250 kB\nRssShmem:\t 50 kB\nVmPTE:\t 60 kB\nThreads:\t3\n";
+        let text = "Name:\tx\nVmSize:\t 5000 kB\nVmHWM:\t  900 kB\nVmRSS:\t 700 kB\nRssAnon:\t 400 kB\nRssFile:\t 250 kB\nRssShmem:\t 50 kB\nVmPTE:\t 60 kB\nThreads:\t3\n";
         let root = made_up(&[("proc/7/status", text)]);
         let kb = |n: u64| Bytes(n << 10);
         let expected =
-            Status { peak: kb(900), resident: kb(700), anon: kb(450), file: kb(250), kernel: kb(60 + 3 * 16) };
+            Status { peak: kb(900), size: kb(5000), resident: kb(700), anon: kb(450), file: kb(250), kernel: kb(60 + 3 * 16) };
         assert_eq!(Status::of(root.path(), 7).unwrap(), expected);
     }
 

@@ -6,7 +6,8 @@ use crate::explain::{Explanation, Layer, Layers};
 use crate::predict::{Answer, Failure, Prediction, Run};
 use crate::text::one_line;
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -121,21 +122,34 @@ fn places(one: &Shown) -> String {
 }
 
 /// A classified picture with its maps.
-#[derive(Debug, Serialize)]
-struct Reasoned {
+#[derive(Serialize)]
+pub struct Reasoned<'p> {
     #[serde(flatten)]
     entry: Entry,
-    explanations: Vec<Reason>,
+    explanations: Vec<Reason<'p>>,
 }
 
-#[derive(Debug, Serialize)]
-struct Reason {
+#[derive(Serialize)]
+struct Reason<'p> {
     method: String,
     layer: String,
     score: &'static str,
     class: Class,
     map: Facts,
+    /// Why there is no overlay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flat: Option<String>,
     files: Places,
+    /// The overlay in base64; written as it is made.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    png: Option<&'p dyn Display>,
+}
+
+fn as_text<S: Serializer>(png: &Option<&dyn Display>, serializer: S) -> Result<S::Ok, S::Error> {
+    match png {
+        Some(png) => serializer.collect_str(png),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Of the raw map.
@@ -155,13 +169,22 @@ struct Places {
     png16: Option<String>,
 }
 
-impl Reasoned {
-    fn of(answer: Answer, shown: &[Shown]) -> Self {
+impl<'p> Reasoned<'p> {
+    /// A picture and its maps.
+    pub fn of(answer: Answer, shown: &[Shown]) -> Self {
         Self { entry: answer.into(), explanations: shown.iter().map(Reason::of).collect() }
+    }
+
+    /// With the overlay of the first map.
+    pub fn with_png(mut self, png: Option<&'p dyn Display>) -> Self {
+        if let Some(first) = self.explanations.first_mut() {
+            first.png = png;
+        }
+        self
     }
 }
 
-impl Reason {
+impl Reason<'_> {
     fn of(shown: &Shown) -> Self {
         let Explanation { method, layer, score, class, map, .. } = &shown.explanation;
         let path = |path: &Option<PathBuf>| path.as_deref().map(|path: &Path| path.display().to_string());
@@ -184,6 +207,8 @@ impl Reason {
                 npy: path(&shown.files.npy),
                 png16: path(&shown.files.png16),
             },
+            flat: shown.flat.clone(),
+            png: None,
         }
     }
 }

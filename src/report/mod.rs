@@ -12,6 +12,7 @@ pub mod predict;
 mod progress;
 pub mod quantize;
 pub mod resume;
+pub mod served;
 mod table;
 
 pub use plot::Picture;

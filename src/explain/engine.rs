@@ -1,0 +1,31 @@
+//! A running network as a deployment keeps it in memory: one session, with a backward pass behind it where maps are wanted.
+use super::explainer::{Explainer, Wanted};
+use crate::model::{Model, Prepared, SessionOptions};
+use anyhow::Result;
+
+/// A running network.
+#[derive(Debug)]
+pub enum Engine {
+    /// It answers.
+    Plain(Box<Model>),
+    /// It answers and explains, in one run.
+    Explaining(Box<Explainer>),
+}
+
+impl Engine {
+    /// Loads the runtime and creates the session; `wanted` says which maps are wanted, if any are.
+    pub fn start(prepared: Prepared, wanted: Option<&Wanted>, options: &SessionOptions) -> Result<Self> {
+        Ok(match wanted {
+            None => Self::Plain(Box::new(prepared.start(options)?)),
+            Some(wanted) => Self::Explaining(Box::new(Explainer::start(prepared, wanted, options)?)),
+        })
+    }
+
+    /// The model that answers.
+    pub fn model(&mut self) -> &mut Model {
+        match self {
+            Self::Plain(model) => model,
+            Self::Explaining(explainer) => explainer.model(),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Who comes in: as many requests, and as much of their bodies, as fit into what memory is left; the rest is refused at once.
+use super::cost::Cost;
+use super::problem::Problem;
+use crate::units::Bytes;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What the kernel needs for sockets, page tables and its batches of pages, and what connections hold: the larger of both.
+const RESERVE: Bytes = Bytes::mb(4);
+const RESERVED: f64 = 0.04;
+/// A worker more is worth it where a decoder has at least so much.
+const LEAST_DECODER: Bytes = Bytes::mb(3);
+/// A photo of a phone has at least so much room.
+const LEAST_BODY: Bytes = Bytes::mb(1);
+/// Bodies are counted in pieces of this size.
+const PIECE: u64 = 1 << 10;
+
+/// What fits into a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Requests that are worked on at once.
+    pub slots: usize,
+    /// Memory for the decoder of each.
+    pub decoder: Bytes,
+    /// Bodies of all requests that are in, beyond those that were measured.
+    pub bodies: Bytes,
+}
+
+impl Room {
+    /// Divides what `budget` leaves: half for decoders, half for bodies.
+    ///
+    /// # Errors
+    /// When not even one request fits: what it takes.
+    pub fn of(budget: Bytes, cost: &Cost, workers: usize) -> Result<Self, Bytes> {
+        let reserve = (budget.0 as f64 * RESERVED).max(RESERVE.0 as f64) as u64;
+        let takes = |slots: u64| cost.one + (slots - 1) * cost.further().0 + reserve;
+        let left = |slots: u64| budget.0.checked_sub(takes(slots)).map(|left| left / 2);
+        let one = left(1).filter(|half| *half >= LEAST_BODY.0);
+        let Some(half) = one else { return Err(Bytes(takes(1) + 2 * LEAST_BODY.0)) };
+        let more = (2..=workers.max(1) as u64).rev().find_map(|slots| {
+            let half = left(slots)?;
+            (half / slots >= LEAST_DECODER.0).then_some((slots, half))
+        });
+        let (slots, half) = more.unwrap_or((1, half));
+        Ok(Self { slots: slots as usize, decoder: Bytes(half / slots), bodies: Bytes(half) })
+    }
+}
+
+/// Who is in.
+#[derive(Debug)]
+pub struct Admission {
+    room: OnceLock<Result<Room, String>>,
+    places: Arc<Semaphore>,
+    pieces: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    queue: usize,
+    body: Bytes,
+    drains: AtomicBool,
+    /// Time that a request took of late, in microseconds.
+    usual: AtomicU64,
+}
+
+/// A request that is in.
+#[derive(Debug)]
+pub struct Ticket {
+    _place: OwnedSemaphorePermit,
+    _pieces: OwnedSemaphorePermit,
+    slots: Arc<Semaphore>,
+}
+
+/// A request that is worked on.
+#[derive(Debug)]
+pub struct Slot {
+    _ticket: Ticket,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Admission {
+    /// Nobody comes in before [`Admission::open`]; `queue` requests may wait, with bodies of at most `body`.
+    pub fn new(queue: usize, body: Bytes) -> Self {
+        let none = || Arc::new(Semaphore::new(0));
+        Self {
+            room: OnceLock::new(),
+            places: none(),
+            pieces: none(),
+            slots: none(),
+            queue,
+            body,
+            drains: AtomicBool::new(false),
+            usual: AtomicU64::new(0),
+        }
+    }
+
+    /// What a request takes is known: they may come, or why none can.
+    pub fn open(&self, room: Result<Room, String>) {
+        if self.room.set(room).is_ok()
+            && let Some(Ok(room)) = self.room.get()
+        {
+            self.places.add_permits(room.slots + self.queue);
+            self.pieces.add_permits(pieces(room.bodies));
+            self.slots.add_permits(room.slots);
+        }
+    }
+
+    /// Nobody comes in any more.
+    pub fn drain(&self) {
+        self.drains.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is ending.
+    pub fn drains(&self) -> bool {
+        self.drains.load(Ordering::Relaxed)
+    }
+
+    /// What fits.
+    ///
+    /// # Errors
+    /// While that is not known (503), when nothing fits (503), and at the end (503).
+    pub fn room(&self) -> Result<Room, Problem> {
+        if self.drains() {
+            return Err(Problem::unavailable("the server is ending").and_close());
+        }
+        match self.room.get() {
+            None => Err(Problem::unavailable("the server is starting: it measures what a request takes").after(1)),
+            Some(Err(why)) => Err(Problem::unavailable(why)),
+            Some(Ok(room)) => Ok(*room),
+        }
+    }
+
+    /// Longest body that can come in.
+    pub fn longest(&self) -> Result<Bytes, Problem> {
+        Ok(self.room()?.bodies.min(self.body))
+    }
+
+    /// Lets a request in whose body holds `length` bytes of memory.
+    ///
+    /// # Errors
+    /// 413 when that can never be, 429 when it cannot be now.
+    pub fn enter(&self, length: Bytes) -> Result<Ticket, Problem> {
+        let longest = self.longest()?;
+        if length > longest {
+            return Err(Problem::too_large(&format!("a body of {length} is over the limit of {longest} (`--max-body`)")));
+        }
+        let full = || Problem::too_many(self.wait());
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
+        let count = u32::try_from(pieces(length)).unwrap_or(u32::MAX);
+        let pieces = Arc::clone(&self.pieces).try_acquire_many_owned(count).map_err(|_| full())?;
+        Ok(Ticket { _place: place, _pieces: pieces, slots: Arc::clone(&self.slots) })
+    }
+
+    /// Notes how long a request was worked on.
+    pub fn took(&self, time: Duration) {
+        let time = time.as_micros() as u64;
+        let usual = self.usual.load(Ordering::Relaxed);
+        let usual = if usual == 0 { time } else { (usual * 7 + time) / 8 };
+        self.usual.store(usual, Ordering::Relaxed);
+    }
+
+    /// Seconds until a place is likely free: RFC 9110, 10.2.3.
+    fn wait(&self) -> u64 {
+        let slots = self.room().map_or(1, |room| room.slots) as u64;
+        let micros = self.usual.load(Ordering::Relaxed) * self.queue.max(1) as u64 / slots;
+        micros.div_ceil(1_000_000).clamp(1, 60)
+    }
+
+    /// Requests that are in, and those of them that wait.
+    pub fn counts(&self) -> (usize, usize) {
+        let Ok(room) = self.room() else { return (0, 0) };
+        let inside = (room.slots + self.queue).saturating_sub(self.places.available_permits());
+        let working = room.slots.saturating_sub(self.slots.available_permits());
+        (inside, inside.saturating_sub(working))
+    }
+}
+
+impl Ticket {
+    /// Waits for its turn; they come in order.
+    pub async fn slot(self) -> Slot {
+        // It is never closed.
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+        Slot { _ticket: self, _slot: slot }
+    }
+}
+
+fn pieces(bytes: Bytes) -> usize {
+    (bytes.0.div_ceil(PIECE) as usize).min(Semaphore::MAX_PERMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+    const COST: Cost = Cost { idle: 10 * MB, loaded: 50 * MB, one: 60 * MB, two: 64 * MB };
+
+    #[test]
+    fn a_budget_is_divided_and_never_exceeded() {
+        assert_eq!(Room::of(Bytes::mb(64), &COST, 2), Err(Bytes::mb(66)));
+        let tight = Room::of(Bytes::mb(72), &COST, 2).unwrap();
+        assert_eq!(tight, Room { slots: 1, decoder: Bytes::mb(4), bodies: Bytes::mb(4) });
+        for (budget, workers) in [(66, 1), (80, 2), (96, 2), (512, 2), (512, 64), (4096, 8)] {
+            let room = Room::of(Bytes::mb(budget), &COST, workers).unwrap();
+            assert!((1..=workers).contains(&room.slots), "{room:?}");
+            let taken = COST.one
+                + (room.slots as u64 - 1) * COST.further().0
+                + room.slots as u64 * room.decoder.0
+                + room.bodies.0;
+            assert!(taken <= Bytes::mb(budget).0, "{budget} MB: {room:?}");
+        }
+        assert_eq!(Room::of(Bytes::mb(96), &COST, 2).unwrap().slots, 2);
+        assert_eq!(Room::of(Bytes::mb(4096), &COST, 8).unwrap().slots, 8);
+    }
+
+    #[test]
+    fn who_does_not_fit_is_told_at_once() {
+        let admission = Admission::new(1, Bytes::mb(2));
+        assert_eq!(admission.enter(Bytes(1)).unwrap_err().status(), 503);
+        admission.open(Ok(Room { slots: 1, decoder: Bytes::mb(1), bodies: Bytes::mb(3) }));
+        assert_eq!(admission.enter(Bytes(Bytes::mb(2).0 + 1)).unwrap_err().status(), 413);
+        let first = admission.enter(Bytes::mb(2)).unwrap();
+        // There is a place, and no room for its body.
+        assert_eq!(admission.enter(Bytes::mb(2)).unwrap_err().status(), 429);
+        let second = admission.enter(Bytes::mb(1)).unwrap();
+        assert_eq!(admission.enter(Bytes(0)).unwrap_err().status(), 429);
+        assert_eq!(admission.counts(), (2, 2));
+        drop((first, second));
+        assert_eq!(admission.counts(), (0, 0));
+        admission.enter(Bytes::mb(2)).unwrap();
+        admission.drain();
+        assert_eq!(admission.enter(Bytes(0)).unwrap_err().status(), 503);
+    }
+}

@@ -1,0 +1,283 @@
+//! What a worker does with a picture: it reads, asks the network, and writes the answer, which leaves while it is painted.
+use super::admission::Slot;
+use super::app::App;
+use super::body::Upload;
+use super::channel::{Writer, pipe};
+use super::cost::STYLE;
+use super::problem::Problem;
+use crate::explain::cam::Method;
+use crate::explain::overlay::{Heat, write_overlay};
+use crate::explain::{Classes, Engine, Explanation, Options, Score, picture};
+use crate::input::{Geometry, Limits, OverLimit, Stream, UprightRows};
+use crate::memory::{Phase, tune_malloc};
+use crate::model::Model;
+use crate::predict::{Answer, Options as PredictOptions, Read, Run, classify};
+use crate::report::gradcam::{Files, Shown};
+use crate::report::served::{write_answer, write_explained};
+use anyhow::{Context, Result};
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use base64::engine::general_purpose::STANDARD;
+use base64::write::EncoderWriter;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, Cursor, Write};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As `dermai predict --json` and `dermai gradcam --json` write it.
+    Json,
+    /// The overlay.
+    Png,
+}
+
+/// Which map is wanted.
+#[derive(Clone, Debug)]
+pub struct Explain {
+    /// Of which class.
+    pub classes: Classes,
+    /// Made how.
+    pub method: Method,
+    /// At which layer; none: the card's, or the last feature map.
+    pub layer: Option<String>,
+}
+
+/// What is asked.
+pub struct Question {
+    /// Place of the model.
+    pub model: usize,
+    /// The picture.
+    pub upload: Upload,
+    /// Classes in the answer; none: all.
+    pub top: Option<usize>,
+    /// The map, if one is wanted.
+    pub explain: Option<Explain>,
+    /// How the answer is written.
+    pub form: Form,
+}
+
+/// Has a worker answer. The slot is free again when all of it has left, or nobody waits for it any more.
+pub async fn answer(app: Arc<App>, slot: Slot, question: Question) -> Result<Response, Problem> {
+    let (to, from) = oneshot::channel();
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        work(&app, question, &runtime, to);
+        tune_malloc(Phase::Running);
+        app.admission.took(begun.elapsed());
+        drop(slot);
+    });
+    // A worker that panics drops its side.
+    from.await.unwrap_or_else(|_| Err(Problem::fault("the worker broke down on this picture")))
+}
+
+type Reply = oneshot::Sender<Result<Response, Problem>>;
+
+fn work(app: &App, question: Question, runtime: &Handle, reply: Reply) {
+    match prepare(app, question) {
+        Err(problem) => drop(reply.send(Err(problem))), // whoever asked may have gone
+        Ok(ready) => {
+            let begun = Instant::now();
+            if let Err(error) = ready.write(runtime, reply) {
+                tracing::info!(error = format!("{error:#}"), "an answer was not taken whole");
+            }
+            app.metrics.took("write", begun.elapsed());
+        }
+    }
+}
+
+/// All that is known before the first byte leaves.
+struct Ready {
+    run: Run,
+    answer: Answer,
+    explanation: Option<(Shown, Option<Overlay>)>,
+    form: Form,
+}
+
+fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
+    let named = &app.desk.models()[question.model];
+    let card = named.prepared.card.clone();
+    let limits = limits(app)?;
+    let begun = Instant::now();
+    let stream = Stream::Memory(Cursor::new(question.upload.bytes));
+    let mut read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(&error))?;
+    app.metrics.took("read", begun.elapsed());
+    let options = options(question.top, question.explain.as_ref(), limits, card.threshold);
+    let wanted = question.explain.as_ref().map(|_| options.wanted());
+    let begun = Instant::now();
+    let done = app.desk.with(question.model, wanted.as_ref(), |engine| {
+        let run = Run {
+            identity: Some(engine.model().identity()?.clone()),
+            threshold: card.threshold,
+            card,
+            warnings: engine.model().warnings().to_vec(),
+        };
+        let name = &question.upload.name;
+        let (mut answer, explanations) = match engine {
+            Engine::Plain(model) => (plain(model, name, &read, &run, question.top)?, Vec::new()),
+            Engine::Explaining(explainer) => picture(explainer, name, &read, &options, &run, &mut ())?,
+        };
+        answer.predictions.truncate(question.top.unwrap_or(usize::MAX));
+        Ok((run, answer, explanations))
+    });
+    app.metrics.took("network", begun.elapsed());
+    let is_special = question.explain.as_ref().is_some_and(|e| e.layer.is_some() || e.method != Method::GradCam);
+    let (run, answer, explanations) = done.map_err(|error| failed(&error, is_special))?;
+    let explained = question.explain.and_then(|_| explanations.into_iter().next());
+    let explanation = explained.map(|explanation| shown(explanation, &mut read, &run, limits)).transpose();
+    let explanation = explanation.map_err(|error| unreadable(&error))?;
+    if let (Form::Png, Some((Shown { flat: Some(why), .. }, _))) = (question.form, &explanation) {
+        return Err(Problem::unreadable(&format!("there is no map to paint: {why}")));
+    }
+    Ok(Ready { run, answer, explanation, form: question.form })
+}
+
+/// Memory for a decoder is what admission has kept for it.
+fn limits(app: &App) -> Result<Limits, Problem> {
+    let room = app.admission.room().map(|room| room.decoder);
+    // What was let in is finished at the end, too.
+    Ok(room.map_or(app.limits, |decoder| Limits { decode: decoder.min(app.limits.decode), ..app.limits }))
+}
+
+fn options(top: Option<usize>, explain: Option<&Explain>, limits: Limits, threshold: Option<f64>) -> Options {
+    let session = crate::model::SessionOptions { threads: 1, spinning: false };
+    let explain = explain.cloned();
+    Options {
+        predict: PredictOptions { top, threshold, limits, session },
+        layer: explain.as_ref().and_then(|explain| explain.layer.clone()),
+        score: Score::Logit,
+        method: explain.as_ref().map_or(Method::GradCam, |explain| explain.method),
+        smooth: Vec::new(),
+        classes: explain.map_or(Classes::Best(1), |explain| explain.classes),
+    }
+}
+
+fn plain(model: &mut Model, name: &str, read: &Read, run: &Run, top: Option<usize>) -> Result<Answer> {
+    classify(model, name, read, run.cut(top))
+}
+
+fn unreadable(error: &anyhow::Error) -> Problem {
+    let why = format!("{error:#}");
+    if error.is::<OverLimit>() || error.chain().any(|cause| cause.is::<OverLimit>()) {
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &why);
+    }
+    Problem::unreadable(&why)
+}
+
+fn failed(error: &anyhow::Error, is_special: bool) -> Problem {
+    let why = format!("{error:#}");
+    // What was asked for cannot be had of this model.
+    if is_special { Problem::bad(&why) } else { Problem::fault(&why) }
+}
+
+fn shown(explanation: Explanation, read: &mut Read, run: &Run, limits: Limits) -> Result<(Shown, Option<Overlay>)> {
+    let geometry = Geometry::of(read.picture.size, &run.card.input);
+    let (flat, overlay) = match Heat::new(&explanation.map) {
+        Err(flat) => (Some(flat.to_string()), None),
+        Ok(heat) => {
+            let rows = UprightRows::open(read.photo.again(), &limits, UprightRows::BUFFER)?;
+            (None, Some(Overlay { rows: RefCell::new(rows), geometry, heat, broken: Cell::default() }))
+        }
+    };
+    Ok((Shown { explanation, files: Files::default(), flat }, overlay))
+}
+
+impl Ready {
+    fn write(self, runtime: &Handle, reply: Reply) -> Result<()> {
+        let Some((shown, overlay)) = self.explanation else {
+            let mut text = Vec::new();
+            write_answer(&mut text, &self.run, self.answer)?;
+            let _ = reply.send(Ok(response("application/json", Body::from(text))));
+            return Ok(());
+        };
+        let (mut out, body) = pipe(runtime.clone());
+        let kind = if self.form == Form::Png { "image/png" } else { "application/json" };
+        if reply.send(Ok(response(kind, body))).is_err() {
+            return Ok(()); // nobody waits for it
+        }
+        let written = match (self.form, &overlay) {
+            (Form::Png, Some(overlay)) => overlay.write(&mut out),
+            (Form::Png, None) => Err(anyhow::anyhow!("there is nothing to paint")),
+            (Form::Json, overlay) => {
+                let png = overlay.as_ref().map(|overlay| overlay as &dyn fmt::Display);
+                write_explained(&mut out, &self.run, self.answer, &[shown], png)
+            }
+        };
+        let written = written.and_then(|()| Ok(out.flush()?));
+        let broken = overlay.and_then(|overlay| overlay.broken.take());
+        match broken.map_or(written, Err) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                out.abort("the answer could not be finished");
+                Err(error)
+            }
+        }
+    }
+}
+
+fn response(kind: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// A photo under its map, painted while it is written: as text it is the PNG in base64.
+struct Overlay {
+    rows: RefCell<UprightRows>,
+    geometry: Geometry,
+    heat: Heat,
+    /// Why it could not be painted to its end.
+    broken: Cell<Option<anyhow::Error>>,
+}
+
+impl Overlay {
+    fn write(&self, out: impl Write) -> Result<()> {
+        write_overlay(&mut self.rows.borrow_mut(), &self.geometry, &self.heat, &STYLE, out, None)
+    }
+}
+
+impl fmt::Display for Overlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Text { to: f, failed: false };
+        let mut encoder = EncoderWriter::new(&mut text, &STANDARD);
+        let painted = self.write(&mut encoder).and_then(|()| encoder.finish().map(drop).context("base64"));
+        drop(encoder);
+        match (painted, text.failed) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), true) => Err(fmt::Error),
+            // The formatter knows of no other errors than its own.
+            (Err(error), false) => {
+                self.broken.set(Some(error));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Bytes that are ASCII, as text.
+struct Text<'a, 'f> {
+    to: &'a mut fmt::Formatter<'f>,
+    failed: bool,
+}
+
+impl Write for Text<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.to.write_str(text).map_err(|error| {
+            self.failed = true;
+            io::Error::other(error)
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

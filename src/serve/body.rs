@@ -1,0 +1,148 @@
+//! The picture in a request's body: raw, a field of a form, or base64 in JSON.
+use super::problem::Problem;
+use crate::units::Bytes;
+use axum::body::Body;
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{Stream, StreamExt};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// A body arrives within this time, and within [`A_MEGABYTE`] more for each MB of it.
+const LONGEST: Duration = Duration::from_secs(20);
+const A_MEGABYTE: Duration = Duration::from_secs(5);
+/// Field of a form that holds the picture.
+const FIELD: &str = "image";
+/// Memory grows in steps of this size: the kernel moves pages instead of copying them.
+const STEP: usize = 1 << 20;
+
+/// A picture that was sent.
+pub struct Upload {
+    /// Its file name, where it has one.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a body of JSON holds.
+#[derive(Deserialize)]
+struct Json {
+    /// base64, or a `data:` URL of it (RFC 2397).
+    image: String,
+    name: Option<String>,
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Raw,
+    Form,
+    Json,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Self {
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "multipart/form-data" => Self::Form,
+            "application/json" => Self::Json,
+            _ => Self::Raw,
+        }
+    }
+}
+
+/// Memory that a body will hold: what it says of its length, and for JSON the picture beside its text. `most` where it does not say.
+pub fn memory(headers: &HeaderMap, most: Bytes) -> Result<Bytes, Problem> {
+    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(most) };
+    let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    let length = length.ok_or_else(|| Problem::bad("`Content-Length` is no number"))?;
+    Ok(Bytes(if Kind::of(headers) == Kind::Json { length.saturating_mul(7) / 4 } else { length }))
+}
+
+/// Reads the picture; a body may hold `most` bytes of memory.
+pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
+    let deadline = Instant::now() + LONGEST + A_MEGABYTE * u32::try_from(most.0 >> 20).unwrap_or(u32::MAX);
+    match Kind::of(request.headers()) {
+        Kind::Raw => {
+            let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            let bytes = collect(request.into_body(), length, most, deadline).await?;
+            if bytes.is_empty() {
+                return Err(Problem::bad(
+                    "the body is empty: send the picture as the body, as field `image` of a form, or as `{\"image\": \"<base64>\"}`",
+                ));
+            }
+            Ok(Upload { name: "body".to_owned(), bytes })
+        }
+        Kind::Form => form(request, most, deadline).await,
+        Kind::Json => {
+            let text = collect(request.into_body(), None, Bytes(most.0 / 7 * 4), deadline).await?;
+            json(&text)
+        }
+    }
+}
+
+async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload, Problem> {
+    let broken = |error: &dyn std::fmt::Display| Problem::bad(&format!("the form cannot be read: {error}"));
+    let mut form = Multipart::from_request(request, &()).await.map_err(|error| broken(&error))?;
+    loop {
+        let field = timeout_at(deadline, form.next_field()).await.map_err(|_| slow())?;
+        let Some(field) = field.map_err(|error| broken(&error))? else {
+            return Err(Problem::bad("the form has no field `image` with the picture"));
+        };
+        if field.name() != Some(FIELD) {
+            continue;
+        }
+        let name = field.file_name().filter(|name| !name.is_empty()).unwrap_or(FIELD).to_owned();
+        return Ok(Upload { bytes: gather(field, None, most, deadline).await?, name });
+    }
+}
+
+fn json(text: &[u8]) -> Result<Upload, Problem> {
+    let Json { image, name } = serde_json::from_slice(text)
+        .map_err(|error| Problem::bad(&format!("expected `{{\"image\": \"<base64>\"}}`: {error}")))?;
+    let encoded = match image.strip_prefix("data:") {
+        None => image.as_str(),
+        Some(url) => {
+            let (kind, data) = url.split_once(',').unwrap_or_default();
+            if !kind.ends_with(";base64") {
+                return Err(Problem::bad("`image` is a data URL without `;base64,`"));
+            }
+            data
+        }
+    };
+    let bytes = STANDARD.decode(encoded).map_err(|error| Problem::bad(&format!("`image` is no base64: {error}")))?;
+    Ok(Upload { name: name.unwrap_or_else(|| FIELD.to_owned()), bytes })
+}
+
+async fn collect(body: Body, length: Option<usize>, most: Bytes, deadline: Instant) -> Result<Vec<u8>, Problem> {
+    gather(body.into_data_stream(), length, most, deadline).await
+}
+
+async fn gather<E: std::fmt::Display>(
+    mut parts: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
+    length: Option<usize>,
+    most: Bytes,
+    deadline: Instant,
+) -> Result<Vec<u8>, Problem> {
+    let mut all = Vec::new();
+    all.reserve_exact(length.unwrap_or(0).min(most.0 as usize));
+    while let Some(part) = timeout_at(deadline, parts.next()).await.map_err(|_| slow())? {
+        let part = part.map_err(|error| Problem::bad(&format!("the body ends too early: {error}")).and_close())?;
+        if (all.len() + part.len()) as u64 > most.0 {
+            return Err(Problem::too_large(&format!("the body is over the limit of {most} (`--max-body`)")));
+        }
+        if all.capacity() - all.len() < part.len() {
+            all.reserve_exact(part.len().max(STEP));
+        }
+        all.extend_from_slice(&part);
+    }
+    Ok(all)
+}
+
+fn slow() -> Problem {
+    Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "the body comes too slowly").and_close()
+}

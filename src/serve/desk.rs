@@ -1,0 +1,144 @@
+//! The models that are loaded, and their one user at a time.
+use super::config::Named;
+use super::cost::Cost;
+use crate::explain::{Engine, Wanted};
+use crate::memory::{Phase, tune_malloc};
+use crate::model::SessionOptions;
+use crate::units::Bytes;
+use anyhow::{Context, Result};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Models, and those of them that are loaded.
+pub struct Desk {
+    models: Vec<Named>,
+    costs: Vec<OnceLock<Cost>>,
+    gradcam: bool,
+    session: SessionOptions,
+    /// Memory of all that may be loaded at once; none: it is not known yet.
+    room: OnceLock<Bytes>,
+    /// The one that was used last stands last.
+    loaded: Mutex<Vec<Loaded>>,
+}
+
+struct Loaded {
+    model: usize,
+    /// What its graph gives besides answers; none: nothing.
+    wanted: Option<Wanted>,
+    engine: Engine,
+    used: Instant,
+}
+
+impl Desk {
+    /// Nothing is loaded yet.
+    pub fn new(models: Vec<Named>, gradcam: bool, session: SessionOptions) -> Self {
+        let costs = models.iter().map(|_| OnceLock::new()).collect();
+        Self { models, costs, gradcam, session, room: OnceLock::new(), loaded: Mutex::default() }
+    }
+
+    /// The models.
+    pub fn models(&self) -> &[Named] {
+        &self.models
+    }
+
+    /// The place of a model by its name; the first where none is named.
+    pub fn place(&self, name: Option<&str>) -> Option<usize> {
+        name.map_or(Some(0), |name| self.models.iter().position(|model| model.name == name))
+    }
+
+    /// Whether maps are made.
+    pub fn gradcam(&self) -> bool {
+        self.gradcam
+    }
+
+    /// Notes what a model takes.
+    pub fn price(&self, model: usize, cost: Cost) {
+        let _ = self.costs[model].set(cost); // it is measured once
+    }
+
+    /// What a model takes, once it is known.
+    pub fn cost(&self, model: usize) -> Option<&Cost> {
+        self.costs[model].get()
+    }
+
+    /// Notes what all that is loaded may take.
+    pub fn limit(&self, room: Bytes) {
+        let _ = self.room.set(room); // it is known once
+    }
+
+    /// Names of the models that are loaded.
+    pub fn loaded(&self) -> Option<Vec<&str>> {
+        // Whoever asks does not wait for the network.
+        let loaded = match self.loaded.try_lock() {
+            Ok(loaded) => loaded,
+            Err(std::sync::TryLockError::Poisoned(broken)) => broken.into_inner(),
+            Err(std::sync::TryLockError::WouldBlock) => return None,
+        };
+        Some(loaded.iter().map(|one| self.models[one.model].name.as_str()).collect())
+    }
+
+    /// Has a model do some work, loaded if it is not; `wanted` says what maps are wanted, if any are. Waits for whoever is at work.
+    pub fn with<T>(
+        &self,
+        model: usize,
+        wanted: Option<&Wanted>,
+        work: impl FnOnce(&mut Engine) -> Result<T>,
+    ) -> Result<T> {
+        let mut loaded = self.lock();
+        // Where maps are made, answers come by the same graph: one session is enough.
+        let usual = self.gradcam.then(Wanted::default);
+        let wanted = wanted.or(usual.as_ref());
+        let at = loaded.iter().position(|one| one.model == model && one.wanted.as_ref() == wanted);
+        let mut one = match at {
+            Some(at) => loaded.remove(at),
+            None => {
+                self.make_room(&mut loaded, model);
+                self.load(model, wanted)?
+            }
+        };
+        let done = work(&mut one.engine);
+        one.used = Instant::now();
+        loaded.push(one);
+        done
+    }
+
+    /// Loads a model, and checks that its files are what its card says.
+    fn load(&self, model: usize, wanted: Option<&Wanted>) -> Result<Loaded> {
+        let prepared = self.models[model].prepared.clone();
+        let mut engine = Engine::start(prepared, wanted, &self.session)?;
+        engine.model().identity()?;
+        Ok(Loaded { model, wanted: wanted.cloned(), engine, used: Instant::now() })
+    }
+
+    /// Unloads the same model with other maps, and those that were not used for the longest time until the new one fits.
+    fn make_room(&self, loaded: &mut Vec<Loaded>, model: usize) {
+        loaded.retain(|one| one.model != model);
+        let takes = |model: usize| self.cost(model).map_or(0, |cost| cost.loaded - cost.idle.min(cost.loaded));
+        let room = self.room.get().map_or(u64::MAX, |room| room.0);
+        while !loaded.is_empty() && takes(model) + loaded.iter().map(|one| takes(one.model)).sum::<u64>() > room {
+            loaded.remove(0);
+        }
+        tune_malloc(Phase::Running);
+    }
+
+    /// Unloads what was not used for so long. Gives the time until something else may have to go.
+    pub fn unload(&self, idle: Duration) -> Duration {
+        let mut loaded = self.lock();
+        let before = loaded.len();
+        loaded.retain(|one| one.used.elapsed() < idle);
+        if loaded.len() < before {
+            tune_malloc(Phase::Running);
+        }
+        let oldest = loaded.first().map_or(Duration::ZERO, |one| one.used.elapsed());
+        idle.saturating_sub(oldest)
+    }
+
+    /// Loads a model before anybody asks for it.
+    pub fn preload(&self, model: usize) -> Result<()> {
+        self.with(model, None, |_| Ok(())).with_context(|| format!("model `{}`", self.models[model].name))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Loaded>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

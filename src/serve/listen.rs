@@ -1,0 +1,65 @@
+//! Connections: accepted while the server runs, each with time limits, and finished when it ends.
+use super::shutdown::{Shutdown, Stage};
+use axum::Router;
+use axum::extract::Request;
+use futures_util::FutureExt;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tower::Layer;
+use tower_http::normalize_path::NormalizePathLayer;
+
+/// Connections at once; others wait in the kernel's queue.
+const MOST: usize = 256;
+/// The head of a request arrives within this time; so long may a connection be idle, too.
+const HEAD: Duration = Duration::from_secs(15);
+/// What hyper reads ahead, and the longest head: a photo's is a few hundred bytes.
+const BUFFER: usize = 16 << 10;
+/// After a failed `accept` (no descriptors, no memory) it is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Serves until the end, and for `grace` longer if requests are under way. Gives whether all of them were finished.
+pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grace: Duration) -> bool {
+    let connections = Arc::new(Semaphore::new(MOST));
+    let graceful = GracefulShutdown::new();
+    let begin = |stream: TcpStream, permit| {
+        let _ = stream.set_nodelay(true);
+        let app = NormalizePathLayer::trim_trailing_slash().layer(app.clone());
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
+        let service = TowerToHyperService::new(tower::ServiceExt::<Request<hyper::body::Incoming>>::map_request(app, |request: Request<hyper::body::Incoming>| request.map(axum::body::Body::new)));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            let _ = connection.await; // a client that breaks off is no fault of ours
+            drop(permit);
+        });
+    };
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&connections).acquire_owned() => permit.ok(),
+            () = shutdown.reached(Stage::Draining) => break,
+        };
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => begin(stream, permit),
+                Err(_) => sleep(AGAIN).await,
+            },
+            () = shutdown.reached(Stage::Draining) => break,
+        }
+    }
+    // Whoever has connected already gets an answer, too.
+    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+        begin(stream, None);
+    }
+    drop(listener);
+    tokio::select! {
+        finished = timeout(grace, graceful.shutdown()) => finished.is_ok(),
+        () = shutdown.reached(Stage::Over) => false,
+    }
+}

@@ -1,0 +1,20 @@
+//! What the server says of itself: counters.
+use super::memory::own;
+use crate::serve::app::App;
+use crate::serve::problem::Problem;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+/// The media type of OpenMetrics' text.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counters for Prometheus.
+pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let text = app.metrics.text(&app, &own()?).map_err(|error| Problem::fault(&error.to_string()))?;
+    let mut response = text.into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
+    Ok(response)
+}

@@ -1,0 +1,5 @@
+//! What answers each path.
+pub mod about;
+pub mod health;
+pub mod memory;
+pub mod predict;

@@ -1,0 +1,89 @@
+//! `POST /predict`: a picture to ranked classes, and to where the network looked.
+use crate::explain::cam::Method;
+use crate::explain::Classes;
+use crate::serve::answer::{Explain, Form, Question, answer};
+use crate::serve::app::App;
+use crate::serve::body;
+use crate::serve::problem::Problem;
+use axum::extract::{Query, Request, State};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Classes in an answer, as `dermai predict` shows them.
+const TOP: usize = 5;
+
+/// What an URL asks for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    /// `1` for a map.
+    gradcam: Option<String>,
+    /// The class that is explained, by label or number; the best one if left out.
+    class: Option<String>,
+    /// How the map is made; Grad-CAM if left out.
+    method: Option<String>,
+    /// The layer that is explained; the card's, or the last feature map, if left out.
+    layer: Option<String>,
+    /// Classes in the answer; 0 gives all.
+    top: Option<usize>,
+    /// The model, where there are several; the first if left out.
+    model: Option<String>,
+}
+
+/// Answers one picture.
+pub async fn predict(
+    State(app): State<Arc<App>>,
+    wish: Result<Query<Wish>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(wish) = wish.map_err(|error| Problem::bad(&error.body_text()))?;
+    let ticket = app.admission.enter(body::memory(request.headers(), app.admission.longest()?)?)?;
+    let form = if wants_png(request.headers()) { Form::Png } else { Form::Json };
+    let named = wish.model.as_deref();
+    let model = app.desk.place(named).ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, &format!("there is no model `{}`", named.unwrap_or_default()))
+    })?;
+    let explain = explain(&app, model, &wish, form)?;
+    let upload = body::read(request, app.admission.longest()?).await?;
+    let slot = ticket.slot().await;
+    let top = Some(wish.top.unwrap_or(TOP)).filter(|top| *top > 0);
+    answer(app, slot, Question { model, upload, top, explain, form }).await
+}
+
+/// What has to be explained, if anything.
+fn explain(app: &App, model: usize, wish: &Wish, form: Form) -> Result<Option<Explain>, Problem> {
+    let asked = match wish.gradcam.as_deref() {
+        None => form == Form::Png,
+        Some("1" | "true" | "yes" | "on" | "") => true,
+        Some("0" | "false" | "no" | "off") => false,
+        Some(other) => return Err(Problem::bad(&format!("`gradcam={other}`: expected 1 or 0"))),
+    };
+    if !asked {
+        let about_maps = [("class", &wish.class), ("method", &wish.method), ("layer", &wish.layer)];
+        if let Some((name, _)) = about_maps.into_iter().find(|(_, value)| value.is_some()) {
+            return Err(Problem::bad(&format!("`{name}` is about maps: add `gradcam=1`")));
+        }
+        return Ok(None);
+    }
+    if !app.desk.gradcam() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "maps are switched off on this server (`ENABLE_GRADCAM`)"));
+    }
+    let bad = |error: anyhow::Error| Problem::bad(&format!("{error:#}"));
+    let card = &app.desk.models()[model].prepared.card;
+    let classes = match &wish.class {
+        Some(name) => Classes::named(card, name).map_err(bad)?,
+        None => Classes::Best(1),
+    };
+    let method = wish.method.as_deref().map_or(Ok(Method::GradCam), |name| name.parse().map_err(bad))?;
+    Ok(Some(Explain { classes, method, layer: wish.layer.clone() }))
+}
+
+/// Whether the client prefers a PNG: `Accept` names it, and not JSON before it.
+fn wants_png(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut kinds = accepted.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    kinds.find(|kind| matches!(*kind, "image/png" | "application/json" | "*/*")) == Some("image/png")
+}

@@ -1,0 +1,145 @@
+//! From its configuration to a server that runs, and to its end.
+use super::app::{App, router};
+use super::config::Config;
+use super::cost::{Cost, Work};
+use super::listen::serve;
+use super::shutdown::{Shutdown, Stage};
+use crate::memory::lower_priority;
+use crate::units::Bytes;
+use anyhow::{Context, Result, bail};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::admission::Room;
+
+/// Workers stay: a new thread would have memory of its own from malloc.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Idle models are looked for at least so often.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All that it had accepted was answered.
+    Finished,
+    /// Something was cut off.
+    CutOff,
+}
+
+/// Serves until it is told to end.
+///
+/// # Errors
+/// When nobody can listen at the address.
+pub fn run(config: Config) -> Result<Ended> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(config.workers + 1)
+        .thread_keep_alive(FOR_EVER)
+        .thread_name("worker")
+        // Health checks come first.
+        .on_thread_start(lower_priority)
+        .build()
+        .context("no thread can be started")?;
+    let ended = runtime.block_on(listen(config));
+    // Whoever is still at work is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn listen(config: Config) -> Result<Ended> {
+    let shutdown = Shutdown::on_signals()?;
+    let address = config.address;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("`{address}` cannot be listened at: end what has the port, or choose another (`--port`, `PORT`)")
+    })?;
+    let address = listener.local_addr().unwrap_or(address);
+    let app = Arc::new(App::new(&config));
+    let router = router(Arc::clone(&app), config.cors.as_deref()).context("`--cors`")?;
+    tracing::info!(%address, budget = app.budget.0, models = config.models.len(), "listening");
+    let grace = config.grace;
+    let draining = {
+        let (app, shutdown) = (Arc::clone(&app), shutdown.clone());
+        async move {
+            shutdown.reached(Stage::Draining).await;
+            app.admission.drain();
+            tracing::info!("ending: accepted requests are finished");
+        }
+    };
+    tokio::spawn(draining);
+    let preparing = tokio::spawn(prepare(Arc::clone(&app), config));
+    let finished = serve(listener, router, &shutdown, grace).await;
+    preparing.abort();
+    tracing::info!(finished, "ended");
+    Ok(if finished { Ended::Finished } else { Ended::CutOff })
+}
+
+/// Measures, opens, loads what is to be loaded at once, and unloads what is idle.
+async fn prepare(app: Arc<App>, config: Config) {
+    let room = measured(&app, &config).await;
+    match &room {
+        Ok(room) => tracing::info!(workers = room.slots, decoder = room.decoder.0, bodies = room.bodies.0, "ready"),
+        Err(why) => tracing::error!(why, "no request fits"),
+    }
+    app.admission.open(room);
+    if config.preload {
+        let app = Arc::clone(&app);
+        let loaded = spawn_blocking(move || app.desk.preload(0)).await;
+        if let Ok(Err(error)) = loaded {
+            tracing::error!(error = format!("{error:#}"), "the model cannot be loaded");
+        }
+    }
+    let Some(idle) = config.idle_unload else { return };
+    loop {
+        let app = Arc::clone(&app);
+        let next = spawn_blocking(move || app.desk.unload(idle)).await.unwrap_or(LOOK);
+        sleep(next.max(LOOK.min(idle))).await;
+    }
+}
+
+/// What fits, by what each model was measured to take: the largest decides.
+async fn measured(app: &App, config: &Config) -> Result<Room, String> {
+    let mut largest: Option<Cost> = None;
+    for (at, model) in config.models.iter().enumerate() {
+        let work = Work {
+            model: model.prepared.place().to_owned(),
+            gradcam: config.gradcam,
+            threads: config.session.threads,
+            memory: config.budget.0,
+        };
+        let cost = child(config, &work).await.map_err(|error| format!("model `{}`: {error:#}", model.name))?;
+        tracing::info!(model = model.name, idle = cost.idle, loaded = cost.loaded, one = cost.one, two = cost.two, "measured");
+        app.desk.price(at, cost);
+        if largest.is_none_or(|largest| cost.one > largest.one) {
+            largest = Some(cost);
+        }
+    }
+    let largest = largest.ok_or("there is no model")?;
+    let room = Room::of(config.budget, &largest, config.workers).map_err(|needed| {
+        let budget = config.budget;
+        format!("one request takes {needed}, and the budget is {budget}: `dermai quantize` makes a smaller form of the model")
+    })?;
+    // Beside the largest, what others hold while they wait.
+    let busy = largest.one - largest.loaded.min(largest.one) + largest.further().0 * (room.slots as u64 - 1);
+    let others = config.budget.0.saturating_sub(busy + largest.idle + room.bodies.0 + room.decoder.0 * room.slots as u64);
+    app.desk.limit(Bytes(others));
+    Ok(room)
+}
+
+/// Runs the child, and reads what it says.
+async fn child(config: &Config, work: &Work) -> Result<Cost> {
+    let mut command = tokio::process::Command::from((config.measuring)(work)?);
+    let output = command.kill_on_drop(true).output().await.context("the measurement cannot be started")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().last().unwrap_or_default();
+        match output.status.code() {
+            Some(_) => bail!("{}", said.strip_prefix("error: ").unwrap_or(said)),
+            None => bail!("the measurement was killed: a request takes more than there is"),
+        }
+    }
+    serde_json::from_slice(&output.stdout).context("the measurement gave something else than figures")
+}
