@@ -2,6 +2,7 @@
 #![cfg(unix)]
 mod admission;
 mod answers;
+mod described;
 mod endings;
 mod protocol;
 
