@@ -1,7 +1,7 @@
 //! Where `dermai predict` writes: what goes to which stream, terminals, closed pipes, full disks, and the help.
 #![cfg(unix)]
 use crate::support::models::{CARD, folder, model};
-use crate::support::program::{fixture, predict, predict_in, snapshot};
+use crate::support::program::{fixture, memcheck_in, predict, predict_in, snapshot};
 use crate::support::terminal::{left_standing, on_terminal};
 use clap::Parser;
 use dermai::cli::Cli;
@@ -92,6 +92,19 @@ fn a_run_that_ends_with_an_error_leaves_no_bar() {
     assert!(drawn.contains("/2 images, "), "no bar: {drawn:?}");
     let left = left_standing(&drawn);
     assert!(left.starts_with("error: `model.sha256`: ") && !left.contains("images, "), "{drawn:?}");
+}
+
+/// The making of a form is a work within a work.
+#[test]
+fn bars_within_bars_are_cleared_too() {
+    let short = ["--measure-options", "--runs", "1", "--requests", "0", "--one-at-a-time", "--no-gradcam"];
+    let images = fixture("images");
+    let program = memcheck_in(&images, short).args(["--budget", "512MB", "--calibrate"]).args([&images]);
+    let (status, drawn) = on_terminal(program.command, false);
+    assert_eq!(status.code(), Some(0), "{drawn}");
+    assert!(drawn.contains(" runs, ") && drawn.contains(" graphs, ") && drawn.contains(" images, "), "{drawn:?}");
+    let left = left_standing(&drawn);
+    assert!(!left.contains(" runs, ") && !left.contains(" graphs, ") && !left.contains(" images, "), "{left}");
 }
 
 #[test]

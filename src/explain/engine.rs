@@ -2,6 +2,7 @@
 use super::explainer::{Explainer, Wanted};
 use crate::model::{Model, Prepared, SessionOptions};
 use anyhow::Result;
+use ndarray::Array4;
 
 /// A running network.
 #[derive(Debug)]
@@ -19,6 +20,14 @@ impl Engine {
             None => Self::Plain(Box::new(prepared.start(options)?)),
             Some(wanted) => Self::Explaining(Box::new(Explainer::start(prepared, wanted, options)?)),
         })
+    }
+
+    /// The values of the output that holds the classes, as the graph gives them, for a tensor in the card's layout.
+    pub fn values(&mut self, tensor: &Array4<f32>) -> Result<Vec<f32>> {
+        match self {
+            Self::Plain(model) => Ok(model.run(tensor, &[], &[])?.remove(0).into_iter().collect()),
+            Self::Explaining(explainer) => explainer.values(tensor),
+        }
     }
 
     /// The model that answers.

@@ -216,6 +216,12 @@ impl Explainer {
         &self.layer
     }
 
+    /// The values of the output that holds the classes, as the graph gives them.
+    pub fn values(&mut self, tensor: &Array4<f32>) -> Result<Vec<f32>> {
+        let mut given = self.model.run(tensor, &[(CLASS, Feed::Ints(&[BEST]))], &[])?;
+        Ok(given.remove(0).into_iter().collect())
+    }
+
     /// Answers and explains `class`, or the best one.
     pub fn explain(&mut self, tensor: &Array4<f32>, class: Option<usize>) -> Result<Explained> {
         let labels = self.model.card.labels.len();

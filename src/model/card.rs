@@ -144,6 +144,9 @@ pub struct Bundle {
     /// SHA-256 over the pictures that it was calibrated with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration_sha256: Option<String>,
+    /// Whether the CPU that it was measured on has VNNI, where the answers depend on it: of `int8`, unless made with `--no-saturation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnni: Option<bool>,
     /// The weights that the forms share.
     pub weights: Weights,
     /// Graphs.

@@ -68,6 +68,7 @@ mod tests {
             mode: "prepare".into(),
             source_sha256: None,
             calibration_sha256: None,
+            vnni: None,
             weights: Weights { file: "weights.bin".into(), bytes: 0, sha256: None },
             forms: forms.iter().map(form).collect(),
         }

@@ -13,7 +13,7 @@ const KNOWN: [(&str, &[&str]); 11] = [
     ("labels[]", &["id", "en", "vi"]),
     ("explain", &["layer"]),
     ("about", &["source", "licence", "data", "accuracy", "notice"]),
-    ("bundle", &["mode", "source_sha256", "calibration_sha256", "weights", "forms"]),
+    ("bundle", &["mode", "source_sha256", "calibration_sha256", "vnni", "weights", "forms"]),
     ("bundle.weights", &["file", "bytes", "sha256"]),
     ("bundle.forms[]", &["file", "task", "layer", "cpu", "level", "runtime", "sha256"]),
 ];

@@ -20,7 +20,9 @@ mod session;
 pub use card::{About, Bundle, Card, FileRef, Form, Label, Output, OutputKind, Weights};
 pub use locate::aside;
 pub use optimise::{Level, optimise};
-pub use runtime::{ANY_CPU, Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime, nchwc_block};
+pub use runtime::{
+    ANY_CPU, Runtime, VARIABLE as RUNTIME_VARIABLE, cpu_class, find as find_runtime, has_vnni, nchwc_block,
+};
 pub use session::{Feed, Session, SessionOptions, Source};
 
 use crate::onnx::{Graph, ModelFile, Patch, stands_at};
@@ -51,6 +53,18 @@ pub struct Prepared {
     /// What the card says of the file that holds the weights.
     claim: Option<Claim>,
     output: String,
+}
+
+/// What to say of a bundle in 8 bits that was measured where products are added in another width.
+fn other_sums(bundle: &Bundle) -> Option<String> {
+    let with = |vnni: bool| if vnni { "with" } else { "without" };
+    bundle.vnni.filter(|measured| *measured != has_vnni()).map(|measured| {
+        format!(
+            "the bundle was measured on a CPU {} VNNI, and this one is {} it: answers differ from what its gates saw; make it here, or with `dermai quantize --no-saturation`",
+            with(measured),
+            with(!measured)
+        )
+    })
 }
 
 /// Which graph of the model is run.
@@ -147,6 +161,7 @@ impl Prepared {
             ),
         };
         warnings.extend(form.warning.clone());
+        warnings.extend(written.as_ref().and_then(|written| other_sums(written.card.bundle.as_ref()?)));
         let (card, card_sha256) = match written {
             Some(written) => (written.card, Some(written.sha256)),
             None => (assume::card(&file, &mut warnings)?, None),

@@ -136,6 +136,17 @@ pub fn nchwc_block() -> usize {
     if matches!(cpu_class(), "avx512" | "neon") { 16 } else { 8 }
 }
 
+/// Whether products of 8-bit integers are added in 32 bits: VNNI, or the dot product of NEON (onnxruntime: `core/mlas/lib/platform.cpp`). Without it
+/// a pair is added in 16 bits, and saturates.
+pub fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avxvnni")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
 /// Every class of CPU, or none of those that are known.
 pub const ANY_CPU: &str = "any";
 

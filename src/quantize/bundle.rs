@@ -6,11 +6,11 @@ use super::evaluate::{Measured, Pair, measure};
 use super::folded::folded;
 use super::forms::{self, WEIGHTS};
 use super::gate::{Gate, judge};
-use super::int8::{self, Quantized, Record, Snapped};
+use super::int8::{self, Bound, Quantized, Record, Snapped};
 use super::publish::Draft;
 use super::storage::is_quantized;
 use crate::input::sha256_of;
-use crate::model::{Bundle, Prepared, Runtime, Weights, cpu_class};
+use crate::model::{Bundle, Prepared, Runtime, Weights, cpu_class, has_vnni};
 use crate::units::{Bytes, Progress};
 use crate::yaml::{self, Value};
 use anyhow::{Context, Result, bail, ensure};
@@ -90,6 +90,7 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
         form.sha256 = Some(hash.with_context(|| format!("`{}` cannot be read", path.display()))?);
     }
     let bundle = Bundle {
+        vnni: is_bound_by_cpu(config).then(has_vnni),
         mode: config.mode.to_string(),
         source_sha256: Some(source_sha256.clone()),
         calibration_sha256: network.calibrated.as_ref().map(|calibrated| calibrated.sha256.clone()),
@@ -99,7 +100,11 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
     let card = draft.path().join(CARD);
     fs::write(&card, card_of(model, &bundle)?).with_context(|| format!("`{}` cannot be written", card.display()))?;
     Prepared::find(Some(draft.path()))?.load_forms().with_context(|| {
-        format!("`{}` cannot be made by mode `{}`: try another mode", config.output.display(), config.mode)
+        format!(
+            "what mode `{}` makes of `{}` does not load: use the .onnx itself, or try another mode",
+            config.mode,
+            model.place().display()
+        )
     })?;
     let files = Pair { before: size_of(&model.weight_files()?)?, after: size_of(&files_in(draft.path())?)? };
     let mut measured = measure(model, draft.path(), config, progress)?;
@@ -125,6 +130,12 @@ pub fn make(model: &Prepared, config: &Config, progress: &mut dyn Progress) -> R
         draft.publish()?;
     }
     Ok(made)
+}
+
+/// Whether pairs of products may leave 16 bits, where the CPU adds them in no more.
+fn is_bound_by_cpu(config: &Config) -> bool {
+    let calibration = config.calibration.as_ref().filter(|_| config.mode == Mode::Int8);
+    calibration.is_some_and(|calibration| calibration.bound == Bound::Full)
 }
 
 /// That weights of the model can become 8-bit integers with a step for each channel, and that none are yet.

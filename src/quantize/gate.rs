@@ -1,7 +1,7 @@
 //! Gates: what a bundle has to hold before it is put at its place.
 use super::Mode;
 use super::evaluate::{Measured, Pair};
-use super::limits::{Gates, MAX_DROP, MAX_LATENCY, MAX_RSS, MAX_SIZE, MIN_AGREEMENT, Ratio, Share, Size};
+use super::limits::{Gates, MAX_DROP, MAX_LATENCY, MAX_RSS, MAX_SIZE, MIN_AGREEMENT, ROUNDING, Ratio, Share, Size};
 use crate::units::Bytes;
 use anyhow::{Context, Result};
 use std::fmt;
@@ -61,9 +61,6 @@ impl fmt::Display for Figure {
         }
     }
 }
-
-/// Two quotients of the same numbers may differ in their last digit.
-const ROUNDING: f64 = 1e-9;
 
 impl Gate {
     fn at_most(name: &'static str, limit: Figure, value: Figure, mode: Mode) -> Self {
@@ -130,7 +127,7 @@ fn advice(name: &str, mode: Mode) -> &'static str {
         }
         (MAX_LATENCY, Mode::Int8) => "fewer layers in float are faster: try without `--auto`, or another CPU",
         (MAX_DROP | MIN_AGREEMENT, Mode::Int8Weights) => {
-            "give it `--calibrate`, or try `--mode fp16`, which is nearer to the source"
+            "calibrate it with pictures of what it will see, or try `--mode fp16`, which is nearer to the source"
         }
         (MAX_LATENCY, Mode::Prepare) => "this mode computes what the source computes: try a smaller network",
         (MAX_LATENCY, Mode::Fp16 | Mode::Int8Weights) => {

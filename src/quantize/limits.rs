@@ -53,6 +53,9 @@ pub const MAX_LATENCY: &str = "max-latency";
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Share(pub f64);
 
+/// Two quotients of the same numbers may differ in their last digit.
+pub const ROUNDING: f64 = 1e-9;
+
 impl FromStr for Share {
     type Err = String;
 

@@ -118,10 +118,23 @@ fn is_scale(graph: &Graph, name: &str) -> bool {
     graph.consumers(name).iter().any(|&at| is_quantized(&graph.nodes[at]))
 }
 
-/// Whether an operator takes or gives integers in place of floats: those of onnx/docs/Operators.md, and the runtime's own (`QLinearAdd`, …).
+/// Whether an operator takes or gives integers in place of floats: those of onnx/docs/Operators.md, and the runtime's own (onnxruntime:
+/// docs/ContribOperators.md).
 pub fn is_quantized(node: &Node) -> bool {
-    let op = &node.op_type;
-    op.starts_with('Q') || op == "DequantizeLinear" || op == "DynamicQuantizeLinear" || op.contains("Integer")
+    const NAMED: [&str; 9] = [
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "QAttention",
+        "QEmbedLayerNormalization",
+        "QGemm",
+        "QMoE",
+        "MatMulBnb4",
+        "MatMulNBits",
+        "GatherBlockQuantized",
+    ];
+    const FAMILIES: [&str; 3] = ["QLinear", "QOrdered", "DynamicQuantize"];
+    let op = node.op_type.as_str();
+    NAMED.contains(&op) || FAMILIES.iter().any(|family| op.starts_with(family)) || op.contains("Integer")
 }
 
 /// The layout in which the file holds a weight's blocks, where it does not hold the weight itself, and the bytes that it holds.
@@ -146,7 +159,9 @@ fn small(graph: &Graph, name: &str, tensor: &TensorProto, values: &[u8], wanted:
         Storage::Half => halved(name, tensor, floats()),
         Storage::Int8 => {
             let channels = Channels::of(graph, name, tensor, wanted.block)?;
-            Some(channels.quantized(name, tensor, &floats().collect::<Vec<_>>()))
+            // What is no number stays so: it has no place among integers.
+            let values = floats().map(|value| value.is_finite().then_some(value)).collect::<Option<Vec<_>>>()?;
+            Some(channels.quantized(name, tensor, &values))
         }
     }
 }
@@ -169,4 +184,20 @@ fn halved(name: &str, tensor: &TensorProto, floats: impl Iterator<Item = f32>) -
         nodes: vec![Node::new("Cast", &[&stored], &[name]).with("to", i64::from(TensorProto::FLOAT))],
         is_blocked: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_on_integers_are_known_from_those_that_sound_alike() {
+        let is = |op: &str| is_quantized(&Node::new(op, &["x"], &["y"]));
+        for op in ["QuantizeLinear", "QLinearConv", "DynamicQuantizeMatMul", "ConvInteger", "MatMulNBits", "QGemm"] {
+            assert!(is(op), "{op}");
+        }
+        for op in ["QuickGelu", "Conv", "Gemm", "MatMul", "Cast"] {
+            assert!(!is(op), "{op}");
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! The progress bar: on standard error, and only when that is a terminal.
 use crate::units::Progress;
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 
-/// A bar on standard error: that of the innermost work.
+/// Bars on standard error, one below another: that of a work, and of what it is made of.
 #[derive(Debug, Default)]
 pub struct Terminal {
     bars: Vec<ProgressBar>,
+    /// Draws them to standard error, and nothing when that is no terminal.
+    all: MultiProgress,
 }
 
 impl Progress for Terminal {
@@ -18,8 +20,8 @@ impl Progress for Terminal {
         };
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let style = style.with_key("speed", speed);
-        // Draws to standard error, hides itself when that is no terminal, and clears itself when it is dropped, as by an error.
-        let bar = ProgressBar::new(total).with_style(style);
+        // Clears itself when it is dropped, as by an error.
+        let bar = self.all.add(ProgressBar::new(total).with_style(style));
         bar.tick(); // the first step may take a while
         self.bars.push(bar);
     }
@@ -34,9 +36,6 @@ impl Progress for Terminal {
     fn finish(&mut self) {
         if let Some(bar) = self.bars.pop() {
             bar.finish_and_clear();
-        }
-        if let Some(outer) = self.bars.last() {
-            outer.tick();
         }
     }
 }

@@ -2,11 +2,11 @@
 use super::admission::Slot;
 use super::app::App;
 use super::body::Upload;
-use super::channel::{Writer, pipe};
+use super::channel::pipe;
 use super::cost::STYLE;
 use super::problem::Problem;
 use crate::explain::cam::Method;
-use crate::explain::overlay::{Heat, write_overlay};
+use crate::explain::overlay::{Heat, Style, write_overlay};
 use crate::explain::{Classes, Engine, Explanation, Options, Score, picture};
 use crate::input::{Geometry, Limits, OverLimit, Stream, UprightRows};
 use crate::memory::{Phase, tune_malloc};
@@ -47,6 +47,8 @@ pub struct Explain {
     pub method: Method,
     /// At which layer; none: the card's, or the last feature map.
     pub layer: Option<String>,
+    /// Whether the heat is painted alone, without the photo.
+    pub is_alone: bool,
 }
 
 /// What is asked.
@@ -104,7 +106,7 @@ struct Ready {
 fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
     let named = &app.desk.models()[question.model];
     let card = named.prepared.card.clone();
-    let limits = limits(app)?;
+    let limits = limits(app);
     let begun = Instant::now();
     let stream = Stream::Memory(Cursor::new(question.upload.bytes));
     let mut read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(&error))?;
@@ -130,8 +132,9 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
     app.metrics.took("network", begun.elapsed());
     let is_special = question.explain.as_ref().is_some_and(|e| e.layer.is_some() || e.method != Method::GradCam);
     let (run, answer, explanations) = done.map_err(|error| failed(&error, is_special))?;
+    let style = Style { heatmap_only: question.explain.as_ref().is_some_and(|explain| explain.is_alone), ..STYLE };
     let explained = question.explain.and_then(|_| explanations.into_iter().next());
-    let explanation = explained.map(|explanation| shown(explanation, &mut read, &run, limits)).transpose();
+    let explanation = explained.map(|explanation| shown(explanation, &mut read, &run, limits, style)).transpose();
     let explanation = explanation.map_err(|error| unreadable(&error))?;
     if let (Form::Png, Some((Shown { flat: Some(why), .. }, _))) = (question.form, &explanation) {
         return Err(Problem::unreadable(&format!("there is no map to paint: {why}")));
@@ -140,10 +143,10 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
 }
 
 /// Memory for a decoder is what admission has kept for it.
-fn limits(app: &App) -> Result<Limits, Problem> {
+pub fn limits(app: &App) -> Limits {
     let room = app.admission.room().map(|room| room.decoder);
     // What was let in is finished at the end, too.
-    Ok(room.map_or(app.limits, |decoder| Limits { decode: decoder.min(app.limits.decode), ..app.limits }))
+    room.map_or(app.limits, |decoder| Limits { decode: decoder.min(app.limits.decode), ..app.limits })
 }
 
 fn options(top: Option<usize>, explain: Option<&Explain>, limits: Limits, threshold: Option<f64>) -> Options {
@@ -163,7 +166,8 @@ fn plain(model: &mut Model, name: &str, read: &Read, run: &Run, top: Option<usiz
     classify(model, name, read, run.cut(top))
 }
 
-fn unreadable(error: &anyhow::Error) -> Problem {
+/// A picture that cannot be read: 413 where it is only too large, else 422.
+pub fn unreadable(error: &anyhow::Error) -> Problem {
     let why = format!("{error:#}");
     if error.is::<OverLimit>() || error.chain().any(|cause| cause.is::<OverLimit>()) {
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &why);
@@ -177,13 +181,19 @@ fn failed(error: &anyhow::Error, is_special: bool) -> Problem {
     if is_special { Problem::bad(&why) } else { Problem::fault(&why) }
 }
 
-fn shown(explanation: Explanation, read: &mut Read, run: &Run, limits: Limits) -> Result<(Shown, Option<Overlay>)> {
+fn shown(
+    explanation: Explanation,
+    read: &mut Read,
+    run: &Run,
+    limits: Limits,
+    style: Style,
+) -> Result<(Shown, Option<Overlay>)> {
     let geometry = Geometry::of(read.picture.size, &run.card.input);
     let (flat, overlay) = match Heat::new(&explanation.map) {
         Err(flat) => (Some(flat.to_string()), None),
         Ok(heat) => {
             let rows = UprightRows::open(read.photo.again(), &limits, UprightRows::BUFFER)?;
-            (None, Some(Overlay { rows: RefCell::new(rows), geometry, heat, broken: Cell::default() }))
+            (None, Some(Overlay { rows: RefCell::new(rows), geometry, heat, style, broken: Cell::default() }))
         }
     };
     Ok((Shown { explanation, files: Files::default(), flat }, overlay))
@@ -233,13 +243,14 @@ struct Overlay {
     rows: RefCell<UprightRows>,
     geometry: Geometry,
     heat: Heat,
+    style: Style,
     /// Why it could not be painted to its end.
     broken: Cell<Option<anyhow::Error>>,
 }
 
 impl Overlay {
     fn write(&self, out: impl Write) -> Result<()> {
-        write_overlay(&mut self.rows.borrow_mut(), &self.geometry, &self.heat, &STYLE, out, None)
+        write_overlay(&mut self.rows.borrow_mut(), &self.geometry, &self.heat, &self.style, out, None)
     }
 }
 

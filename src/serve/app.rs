@@ -4,7 +4,8 @@ use super::config::Config;
 use super::desk::Desk;
 use super::metrics::Metrics;
 use super::problem::Problem;
-use super::routes::{about, health, memory, predict};
+use super::oip;
+use super::routes::{about, health, memory, models, predict};
 use crate::input::Limits;
 use crate::units::Bytes;
 use axum::Router;
@@ -56,7 +57,17 @@ pub fn router(app: Arc<App>, cors: Option<&str>) -> anyhow::Result<Router> {
         .route("/ready", get(health::ready))
         .route("/memory", get(memory::memory))
         .route("/metrics", get(about::metrics))
+        .route("/models", get(models::models))
         .route("/predict", post(predict::predict))
+        .route("/v2", get(oip::server))
+        .route("/v2/health/live", get(oip::live))
+        .route("/v2/health/ready", get(oip::ready))
+        .route("/v2/models/{model}", get(oip::metadata))
+        .route("/v2/models/{model}/versions/{version}", get(oip::metadata))
+        .route("/v2/models/{model}/ready", get(oip::model_ready))
+        .route("/v2/models/{model}/versions/{version}/ready", get(oip::model_ready))
+        .route("/v2/models/{model}/infer", post(oip::infer))
+        .route("/v2/models/{model}/versions/{version}/infer", post(oip::infer))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         // Admission has its own.

@@ -65,11 +65,10 @@ pub fn memory(headers: &HeaderMap, most: Bytes) -> Result<Bytes, Problem> {
 
 /// Reads the picture; a body may hold `most` bytes of memory.
 pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
-    let deadline = Instant::now() + LONGEST + A_MEGABYTE * u32::try_from(most.0 >> 20).unwrap_or(u32::MAX);
+    let deadline = deadline(most);
     match Kind::of(request.headers()) {
         Kind::Raw => {
-            let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-            let bytes = collect(request.into_body(), length, most, deadline).await?;
+            let bytes = whole(request, most).await?;
             if bytes.is_empty() {
                 return Err(Problem::bad(
                     "the body is empty: send the picture as the body, as field `image` of a form, or as `{\"image\": \"<base64>\"}`",
@@ -83,6 +82,20 @@ pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
             json(&text)
         }
     }
+}
+
+/// Reads a body whole, whatever it is.
+pub async fn whole(request: Request, most: Bytes) -> Result<Vec<u8>, Problem> {
+    let length = length(request.headers());
+    collect(request.into_body(), length, most, deadline(most)).await
+}
+
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+fn deadline(most: Bytes) -> Instant {
+    Instant::now() + LONGEST + A_MEGABYTE * u32::try_from(most.0 >> 20).unwrap_or(u32::MAX)
 }
 
 async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload, Problem> {

@@ -64,6 +64,7 @@ impl Write for Writer {
         if self.piece.is_empty() {
             return Ok(());
         }
-        self.send(Ok(mem::take(&mut self.piece).freeze()))
+        let piece = mem::take(&mut self.piece).freeze();
+        self.send(Ok(piece))
     }
 }

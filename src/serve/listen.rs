@@ -1,7 +1,6 @@
 //! Connections: accepted while the server runs, each with time limits, and finished when it ends.
 use super::shutdown::{Shutdown, Stage};
 use axum::Router;
-use axum::extract::Request;
 use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,7 +32,7 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grac
         let app = NormalizePathLayer::trim_trailing_slash().layer(app.clone());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
-        let service = TowerToHyperService::new(tower::ServiceExt::<Request<hyper::body::Incoming>>::map_request(app, |request: Request<hyper::body::Incoming>| request.map(axum::body::Body::new)));
+        let service = TowerToHyperService::new(app);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _ = connection.await; // a client that breaks off is no fault of ours

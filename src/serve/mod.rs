@@ -15,6 +15,7 @@ mod cost;
 mod desk;
 mod listen;
 mod metrics;
+mod oip;
 mod problem;
 mod routes;
 mod shutdown;

@@ -72,6 +72,11 @@ impl Problem {
         self
     }
 
+    /// The sentence for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Its status code.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
@@ -82,10 +87,17 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or_default();
         let document = Document { r#type: "about:blank", title, status: self.status(), detail: &self.detail };
-        let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
+        self.response("application/problem+json", serde_json::to_vec(&document).unwrap_or_default())
+    }
+}
+
+impl Problem {
+    /// With another text than its own.
+    pub fn response(&self, kind: &'static str, text: Vec<u8>) -> Response {
+        let mut response = Response::new(Body::from(text));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         if let Some(seconds) = self.after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

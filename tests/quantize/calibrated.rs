@@ -195,6 +195,35 @@ fn a_single_value_that_is_no_number_is_told() {
     assert!(!place.path().join("small").exists());
 }
 
+/// A bundle would answer where its source does not: 8 bits have no place for what is no number.
+#[test]
+fn a_weight_that_is_no_number_is_named() {
+    let place = model("tiny-nchw-softmax", CARD);
+    let pictures = folder(&[("one.jpg", "images/lesion.jpg")]);
+    for broken in [f32::NAN, f32::INFINITY] {
+        let mut sketch = Sketch::new(Rng::new(5), 17, vec![1, 3, 8, 8], (0.0, 1.0));
+        let mut weights = vec![0.25; 64 * 3 * 9];
+        weights[7] = broken;
+        let kernel = sketch.these(&[64, 3, 3, 3], &weights);
+        let spread = sketch.op("Conv", &[X, &kernel]);
+        let mean = sketch.op("GlobalAveragePool", &[&spread]);
+        let flat = sketch.op("Flatten", &[&mean]);
+        let head = sketch.floats(&[64, 3]);
+        let scores = sketch.op("MatMul", &[&flat, &head]);
+        let output = sketch.op("Softmax", &[&scores]);
+        fs::write(place.path().join("model.onnx"), sketch.model(&output).0).unwrap();
+        let usual = ["model.onnx", "-o", "small", "--quiet", "--mode"];
+        for (mode, is_calibrated) in [("int8-weights", false), ("int8-weights", true), ("int8", true)] {
+            let calibrate = ["--calibrate".as_ref(), pictures.path().as_os_str()];
+            let more = if is_calibrated { &calibrate[..] } else { &[] };
+            let outcome = quantize_in(place.path(), usual).args([mode]).args(more).run().exits(2);
+            assert!(outcome.one_error().contains("NaN or infinite"), "{broken}, {mode}: {}", outcome.text());
+            assert!(is_calibrated || outcome.one_error().contains("weight `"), "{}", outcome.text());
+        }
+    }
+    assert!(!place.path().join("small").exists());
+}
+
 #[test]
 fn a_model_that_is_quantized_already_is_no_source() {
     let place = model("tiny-nchw-softmax", CARD);

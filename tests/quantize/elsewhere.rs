@@ -1,9 +1,9 @@
 //! A bundle on another machine than it was made for: another class of CPU, another ONNX Runtime; and the model that it was made from.
-use super::{default_model, forms_apart, made, maps_apart, probabilities};
+use super::{default_model, forms_apart, made, maps_apart, probabilities, quantize};
 use crate::support::models::copy;
 use crate::support::program::{fixture, gradcam_in, predict_in};
 use dermai::input::sha256_of;
-use dermai::model::cpu_class;
+use dermai::model::{Prepared, cpu_class, has_vnni};
 use dermai::quantize::Mode;
 use serde_json::Value;
 use std::fs;
@@ -142,6 +142,9 @@ fn a_bundle_that_no_form_of_runs_says_what_to_do() {
             form["sha256"] = sha256_of(&mut Cursor::new(&bytes)).unwrap().into();
         }
     });
+    // As `quantize` finds it before it puts a bundle at its place.
+    let refused = Prepared::find(Some(&place.path().join("small"))).unwrap().load_forms().unwrap_err();
+    assert!(format!("{refused:#}").contains("cannot run `") && format!("{refused:#}").contains("predict.any.onnx"));
     let expected = "the bundle was made with ONNX Runtime 1.27.0, `dermai quantize` makes it anew: ONNX Runtime 1.28.0 cannot run `";
     assert!(said().contains(expected) && said().contains("FutureOne"), "{}", said());
     if cpu_class() != "any" {
@@ -149,6 +152,30 @@ fn a_bundle_that_no_form_of_runs_says_what_to_do() {
         let expected = "is for ONNX Runtime 1.27.0 only, and 1.28.0 runs; the bundle has no form for `any`: `dermai quantize` makes it anew";
         assert!(said().contains(expected), "{}", said());
     }
+}
+
+/// Where 8-bit products are added in 16 bits, an `int8` bundle answers otherwise than its gates saw.
+#[test]
+fn sums_of_another_width_are_told_unless_they_cannot_differ() {
+    let card = |more: &[&str]| {
+        let place = tempfile::tempdir().unwrap();
+        let images = fixture("images");
+        quantize(place.path(), "int8").args(["--calibrate", images.to_str().unwrap()]).args(more).run().exits(0);
+        let text = fs::read_to_string(place.path().join("small/model.yaml")).unwrap();
+        (place, text)
+    };
+    assert!(!card(&["--no-saturation"]).1.contains("vnni"));
+    let (place, text) = card(&[]);
+    let small = place.path().join("small");
+    let warned = || {
+        let outcome = predict_in(&fixture("images"), ["lesion.jpg", "--model"]).args([&small]).run().exits(0);
+        outcome.stderr.contains("was measured on a CPU with")
+    };
+    assert!(!warned());
+    let (here, other) = (format!("vnni: {}", has_vnni()), format!("vnni: {}", !has_vnni()));
+    assert!(text.contains(&here), "{text}");
+    fs::write(small.join("model.yaml"), text.replace(&here, &other)).unwrap();
+    assert!(warned());
 }
 
 #[test]

@@ -222,6 +222,10 @@ fn a_gate_that_fails_leaves_what_stands_there() {
     let deep = [tiny.path().as_os_str(), "-o".as_ref(), "new/deep/small".as_ref()];
     quantize_in(place.path(), deep).args(tight).run().exits(1);
     assert!(!place.path().join("new").exists());
+    let longer_than_a_name = format!("new/{}/small", "x".repeat(300));
+    let deep = [tiny.path().as_os_str(), "-o".as_ref(), longer_than_a_name.as_ref()];
+    quantize_in(place.path(), deep).args(tight).run().exits(2);
+    assert!(!place.path().join("new").exists());
     quantize(place.path(), tiny.path(), &["--mode", "prepare"]).run().exits(0);
     let before = contents(&place.path().join("small"));
     let report = quantize(place.path(), tiny.path(), &tight).args(["--json"]).run().exits(1).json();

@@ -1,14 +1,18 @@
 //! The program on a terminal: a pseudo-terminal (pty(7)) takes what it draws.
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZero;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::{Command, ExitStatus, Stdio};
 use std::ptr;
 
-/// Both ends of a terminal of 110 columns.
+const ROWS: NonZero<u16> = NonZero::new(60).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(110).unwrap();
+
+/// Both ends of a terminal.
 fn open() -> (OwnedFd, OwnedFd) {
     let (mut ours, mut its) = (-1, -1);
-    let size = libc::winsize { ws_row: 30, ws_col: 110, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = libc::winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the two numbers are written before openpty returns, `size` is only read, and the other pointers may be null.
     let done = unsafe { libc::openpty(&raw mut ours, &raw mut its, ptr::null_mut(), ptr::null(), &raw const size) };
     assert_eq!(done, 0, "no pseudo-terminal: {}", std::io::Error::last_os_error());
@@ -37,8 +41,9 @@ pub fn on_terminal(mut command: Command, stdout_too: bool) -> (ExitStatus, Strin
     (status, String::from_utf8(drawn).expect("the program writes UTF-8"))
 }
 
-/// What is left of what was drawn: `CSI 2K` erases a line.
+/// What is left on the screen of what was drawn, lines without what is blank behind them.
 pub fn left_standing(drawn: &str) -> String {
-    let line = |line: &str| line.rsplit("\r\u{1b}[2K").next().unwrap_or_default().to_owned();
-    drawn.split("\r\n").map(line).collect::<Vec<_>>().join("\n")
+    let mut screen = vt100::Parser::new(ROWS, COLUMNS, 0);
+    screen.process(drawn.as_bytes());
+    screen.screen().contents()
 }

@@ -41,6 +41,9 @@ impl Network {
     }
 
     /// The values of a float32 weight.
+    ///
+    /// # Errors
+    /// When it is none, cannot be read, or holds NaN or infinite values.
     pub fn weight(&mut self, name: &str) -> Result<Vec<f32>> {
         if let Some(values) = self.changed.get(name) {
             return Ok(values.clone());
@@ -48,7 +51,12 @@ impl Network {
         let tensor = self.graph.initializer(name).with_context(|| format!("`{name}` is no weight"))?;
         ensure!(tensor.is_float(), "weight `{name}` is not float32");
         let bytes = self.external.bytes(tensor)?;
-        Ok(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        ensure!(
+            values.iter().all(|value| value.is_finite()),
+            "weight `{name}` holds NaN or infinite values, which 8 bits do not have: the model is broken, train or export it anew"
+        );
+        Ok(values)
     }
 
     /// Gives a weight other values.

@@ -7,6 +7,7 @@ use crate::model::Prepared;
 use crate::quantize::Unreadable;
 use crate::quantize::calibrate::Observed;
 use crate::quantize::evaluate::Likeness;
+use crate::quantize::limits::ROUNDING;
 use crate::units::Progress;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -146,7 +147,7 @@ impl Search<'_> {
 
 /// Whether a share of the answers is kept. One may always differ: of few pictures it is more than the share allows, and says nothing.
 pub fn agrees(found: &Likeness, share: f64) -> bool {
-    found.images - found.same <= 1 || found.agreement() >= share
+    found.images - found.same <= 1 || found.agreement() >= share - ROUNDING
 }
 
 /// The base with `layers` in int8, as a model of its own.
@@ -259,7 +260,7 @@ mod tests {
     fn few_layers_are_left_and_only_those_that_help() {
         let (_set, pictures) = pictures();
         for (large, cases) in [
-            // 56,760 weights, of which 8,514 may stay in float, and 3 of 12 layers.
+            // 54,640 weights, of which 8,196 may stay in float, and 3 of 12 layers.
             (
                 5,
                 &[
@@ -269,7 +270,7 @@ mod tests {
                     (&["hurts 1", "hurts 2", "hurts 3"], 0.1, &[]),
                 ][..],
             ),
-            // 31,160 weights, of which 4,674 may stay: two layers of 1,600.
+            // 29,040 weights, of which 4,356 may stay: two layers of 1,600.
             (3, &[(&["hurts 1", "hurts 2", "hurts 3", "hurts 4"], 1.0, &["hurts 1", "hurts 2"])]),
         ] {
             let (folder, model) = colours(large);

@@ -13,7 +13,8 @@ const SHORTEST: usize = 12;
 
 /// What it was calibrated with and how, and how near the answers are on these pictures. None, where it was not.
 pub fn recipe(made: &Made) -> Option<String> {
-    let with = format!("calibrated with {} pictures", made.calibrated.as_ref()?.pictures);
+    let pictures = made.calibrated.as_ref()?.pictures;
+    let with = format!("calibrated with {pictures} picture{}", if pictures == 1 { "" } else { "s" });
     let Some(record) = &made.record else { return Some(with) };
     let channels = if record.is_equalised { "channels equalised" } else { "channels as they are" };
     let agreement = match record.agreement {

@@ -2,4 +2,5 @@
 pub mod about;
 pub mod health;
 pub mod memory;
+pub mod models;
 pub mod predict;

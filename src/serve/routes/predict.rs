@@ -27,6 +27,8 @@ pub struct Wish {
     method: Option<String>,
     /// The layer that is explained; the card's, or the last feature map, if left out.
     layer: Option<String>,
+    /// What is painted: `photo` under the heat (if left out), or the `heat` alone.
+    overlay: Option<String>,
     /// Classes in the answer; 0 gives all.
     top: Option<usize>,
     /// The model, where there are several; the first if left out.
@@ -62,7 +64,8 @@ fn explain(app: &App, model: usize, wish: &Wish, form: Form) -> Result<Option<Ex
         Some(other) => return Err(Problem::bad(&format!("`gradcam={other}`: expected 1 or 0"))),
     };
     if !asked {
-        let about_maps = [("class", &wish.class), ("method", &wish.method), ("layer", &wish.layer)];
+        let about_maps =
+            [("class", &wish.class), ("method", &wish.method), ("layer", &wish.layer), ("overlay", &wish.overlay)];
         if let Some((name, _)) = about_maps.into_iter().find(|(_, value)| value.is_some()) {
             return Err(Problem::bad(&format!("`{name}` is about maps: add `gradcam=1`")));
         }
@@ -78,7 +81,12 @@ fn explain(app: &App, model: usize, wish: &Wish, form: Form) -> Result<Option<Ex
         None => Classes::Best(1),
     };
     let method = wish.method.as_deref().map_or(Ok(Method::GradCam), |name| name.parse().map_err(bad))?;
-    Ok(Some(Explain { classes, method, layer: wish.layer.clone() }))
+    let is_alone = match wish.overlay.as_deref() {
+        None | Some("photo") => false,
+        Some("heat") => true,
+        Some(other) => return Err(Problem::bad(&format!("`overlay={other}`: expected `photo` or `heat`"))),
+    };
+    Ok(Some(Explain { classes, method, layer: wish.layer.clone(), is_alone }))
 }
 
 /// Whether the client prefers a PNG: `Accept` names it, and not JSON before it.
