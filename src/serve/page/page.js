@@ -11,6 +11,8 @@ const FEW = 8;
 const SMALLER = 1600;
 // Refusals of a first question that may be about its map alone: it is asked again without one.
 const ABOUT_MAPS = [400, 403, 500];
+// Refusals of the picture itself: asking again changes nothing.
+const FINAL = [413, 415, 422];
 
 const element = (id) => document.getElementById(id);
 const text = (name, fields) => say(state.language, name, fields);
@@ -250,6 +252,7 @@ function drawPicture() {
   over.hidden = !heat?.png;
   over.alt = heat ? text("heat_alt", { class: className(heat.class.label), method: methodName(heat.method) }) : "";
   element("scale").hidden = over.hidden;
+  element("slider").hidden = over.hidden;
   const size = answer?.results[0].image;
   if (!shown && size) element("frame").style.setProperty("--ratio", size.width / size.height);
   element("frame").classList.toggle("working", state.busy !== null);
@@ -268,7 +271,8 @@ function drawWaiting() {
   element("error-title").textContent = error.title
     ? text(error.title)
     : text(knows(known) ? known : "error_other", { status: error.status });
-  element("error-detail").textContent = error.status > 0 && error.detail ? text("server_says", { detail: error.detail }) : "";
+  element("error-detail").textContent = error.status > 0 ? error.detail : "";
+  element("again").hidden = FINAL.includes(error.status);
   element("smaller").hidden = !(error.status === 413 && picture && state.shown && state.sent === picture);
 }
 
@@ -373,6 +377,7 @@ function drawExplain() {
   choices("method", model.methods.map((one) => [one, methodName(one)]), method);
   const named = (one) => (one === model.default_layer ? text("usual", { name: one }) : one);
   choices("layer", model.layers.map((one) => [one, named(one)]), wish.layer ?? model.default_layer);
+  element("method-field").hidden = model.methods.length < 2;
   element("layer-field").hidden = model.layers.length < 2;
   element("method-about").textContent = knows(method) ? text(method) : "";
   const about = heat && { class: className(heat.class.label), method: methodName(heat.method), layer: heat.layer, why: heat.flat };

@@ -1,10 +1,14 @@
 //! The page: its files are part of the program, and nothing of it comes from elsewhere.
+use crate::serve::app::App;
 use crate::serve::problem::Problem;
+use axum::Router;
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// The page may load its own files, show what was chosen or came as an answer, and ask this server; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
@@ -28,13 +32,16 @@ const FILES: [(&str, &str, &str); 7] = [
     ("icon.svg", SVG, include_str!("../page/icon.svg")),
 ];
 
-/// `/`.
-pub async fn index(headers: HeaderMap) -> Response {
+/// `/` and what lies below `/page/`.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/", get(index)).route("/page/{name}", get(asset))
+}
+
+async fn index(headers: HeaderMap) -> Response {
     file(&headers, HTML, include_str!("../page/index.html"))
 }
 
-/// `/page/NAME`.
-pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let found = FILES.iter().find(|(known, ..)| *known == name);
     let (_, kind, text) = found.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, &format!("the page has no file `{name}`"))
