@@ -2,9 +2,9 @@
 
 // Statuses that pass by themselves: all places taken, not ready yet.
 const PASSING = [429, 503];
-const TRIES = 6;
-// Whatever `Retry-After` says, a person waits in front of the page.
+// A person waits in front of the page: seconds between two tries at most, and of waiting in all.
 const LONGEST = 30;
+const IN_ALL = 120;
 
 // Why the server did not answer; status 0: it could not be reached.
 export class Refusal extends Error {
@@ -15,19 +15,23 @@ export class Refusal extends Error {
   }
 }
 
-// The JSON at `url`. `waiting(seconds, attempt)` is called every second while a place is waited for; a `signal` that aborts ends all of it.
+// The JSON at `url`. `waiting(seconds, status)` is called every second while a place is waited for; a `signal` that aborts ends all of it.
 export async function ask(url, options, signal, waiting = () => {}) {
-  for (let attempt = 1; ; attempt += 1) {
+  let waited = 0;
+  for (let patience = 1; ; patience *= 2) {
     const response = await reach(() => fetch(url, { ...options, signal }), signal);
     if (response.ok) return reach(() => response.json(), signal);
     const refusal = new Refusal(response.status, await detail(response));
     const after = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-    if (!PASSING.includes(response.status) || Number.isNaN(after) || attempt === TRIES) throw refusal;
-    for (let left = Math.min(Math.max(after, 1), LONGEST); left > 0; left -= 1) {
-      waiting(left, attempt);
+    if (!PASSING.includes(response.status) || Number.isNaN(after) || waited >= IN_ALL) throw refusal;
+    // A picture is sent again with each try: ever more rarely.
+    const seconds = Math.min(Math.max(after, patience), LONGEST);
+    for (let left = seconds; left > 0; left -= 1) {
+      waiting(left, response.status);
       await pause(1000, signal);
     }
-    waiting(0, attempt);
+    waiting(0, response.status);
+    waited += seconds;
   }
 }
 

@@ -111,8 +111,9 @@ async function wait(what, work) {
   state.busy = { what, left: 0, kind: null };
   draw();
   news(what());
-  const waiting = (left, kind) => {
+  const waiting = (left, status) => {
     if (running !== mine) return;
+    const kind = status === 503 ? "starting" : "full";
     if (left > 0 && state.busy.left === 0) news(text(kind));
     state.busy = { what, left, kind };
     draw();
@@ -131,7 +132,7 @@ async function wait(what, work) {
 
 async function load(signal, waiting) {
   const options = { headers: { Accept: "application/json" } };
-  const { models } = await ask("models", options, signal, (left) => waiting(left, "starting"));
+  const { models } = await ask("models", options, signal, waiting);
   state.models = models;
   state.model = models[0] ?? null;
   const names = models.map((model) => new Option(model.name, model.name));
@@ -142,7 +143,7 @@ function predict(maps, signal, waiting) {
   // The bytes say what they are; a name or type is not needed.
   const headers = { "Accept": "application/json", "Content-Type": "application/octet-stream" };
   const options = { method: "POST", headers, body: state.sent };
-  return ask(question(maps), options, signal, (left) => waiting(left, "full"));
+  return ask(question(maps), options, signal, waiting);
 }
 
 // Asks for the picture's classes, or, where they are known, for another map.
@@ -348,7 +349,7 @@ function drawFacts() {
   const facts = [
     ["fact_picture", `${image.width} × ${image.height}`],
     ["fact_time", text("fact_time_value", time)],
-    ["fact_model", [answer.model?.name ?? model.name, answer.model?.form].filter(Boolean).join(", ")],
+    ["fact_model", [model.name, answer.model?.form].filter((part) => part && part !== "raw").join(", ")],
     ["fact_notice", answer.notice || model.notice],
   ];
   if (state.sent !== state.picture) facts.push(["fact_smaller", text("fact_smaller_value")]);
