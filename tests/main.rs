@@ -25,6 +25,7 @@ mod predict;
 mod quantize;
 mod refusals;
 mod results;
+mod serve;
 mod sockets;
 mod streams;
 mod support;

@@ -57,6 +57,7 @@ pub fn router(app: Arc<App>, cors: Option<&str>) -> anyhow::Result<Router> {
         .route("/ready", get(health::ready))
         .route("/memory", get(memory::memory))
         .route("/metrics", get(about::metrics))
+        .route("/openapi.json", get(about::openapi))
         .route("/models", get(models::models))
         .route("/predict", post(predict::predict))
         .route("/v2", get(oip::server))

@@ -11,6 +11,7 @@ pub mod npz;
 pub mod pictures;
 pub mod program;
 pub mod rng;
+pub mod server;
 pub mod shared;
 #[cfg(unix)]
 pub mod terminal;

@@ -63,6 +63,15 @@ pub fn quantize_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item
     command_in("quantize", at, arguments)
 }
 
+/// `dermai serve` in the folder `at`, at a free port of this machine.
+pub fn serve_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
+    let mut program = command_in("serve", at, ["--host", "127.0.0.1", "--port", "0"]).args(arguments);
+    for variable in ["PORT", "HOST", "ENABLE_GRADCAM", "DERMAI_MODELS"] {
+        program.command.env_remove(variable);
+    }
+    program
+}
+
 fn command_in<A: AsRef<OsStr>>(name: &str, at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
     let mut command = process::Command::new(env!("CARGO_BIN_EXE_dermai"));
     command.current_dir(at).arg(name).args(arguments).env("TERM", "xterm-256color");

@@ -1,4 +1,4 @@
-//! What the server says of itself: counters.
+//! What the server says of itself: counters, and what can be asked of it.
 use super::memory::own;
 use crate::serve::app::App;
 use crate::serve::problem::Problem;
@@ -10,6 +10,14 @@ use std::sync::Arc;
 
 /// The media type of OpenMetrics' text.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The document that describes all paths; a test holds real answers against it.
+const OPENAPI: &str = include_str!("../openapi.json");
+
+/// OpenAPI 3.1.
+pub async fn openapi() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI)
+}
 
 /// Counters for Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {

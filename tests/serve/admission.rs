@@ -1,0 +1,66 @@
+//! Who is let in: what does not fit is refused at once, and nothing keeps a health check waiting.
+use super::{lesion, server};
+use crate::support::program::{fixture, serve_in};
+use crate::support::server::{Server, response};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+#[test]
+fn who_finds_no_place_is_told_when_to_come_again() {
+    let server = server(&["--queue", "1"]);
+    let workers = server.get("/ready").ok().json()["workers"].as_u64().unwrap() as usize;
+    // So many are in: their bodies do not come.
+    let picture = lesion();
+    let mut inside: Vec<_> = (0..=workers).map(|_| server.begin("/predict", picture.len())).collect();
+    let refused = || {
+        let reply = server.post("/predict", &picture);
+        (reply.status == 429).then_some(reply)
+    };
+    let begun = Instant::now();
+    let reply = std::iter::repeat_with(refused).flatten().next().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(reply.header("Retry-After").unwrap().parse::<u64>().unwrap() >= 1);
+    let asked = Instant::now();
+    server.get("/health").ok();
+    assert!(asked.elapsed() < Duration::from_secs(1));
+    // Those that are in are answered.
+    for stream in &mut inside {
+        stream.write_all(&picture).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let said = response(stream);
+        assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    }
+    server.post("/predict", &picture).ok();
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_before_it_is_sent() {
+    let server = server(&["--max-body", "1MB"]);
+    let mut stream = server.begin("/predict", 2 << 20);
+    let said = response(&mut stream);
+    assert!(said.starts_with("HTTP/1.1 413") && said.contains("`--max-body`"), "{said}");
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_told_and_nobody_is_let_in() {
+    let server = Server::start(serve_in(&fixture(""), ["--budget", "20MB"]));
+    server.wait_for("no request fits");
+    let reply = server.get("/ready");
+    assert_eq!(reply.status, 503);
+    let why = reply.json()["detail"].as_str().unwrap().to_owned();
+    assert!(why.contains("the budget is 20 MB") && why.contains("dermai quantize"), "{why}");
+    assert_eq!(server.post("/predict", &lesion()).status, 503);
+    server.get("/health").ok();
+}
+
+#[test]
+fn an_idle_model_is_unloaded_and_comes_back() {
+    let server = server(&["--idle-unload", "1s"]);
+    server.post("/predict", &lesion()).ok();
+    let is_loaded = || server.get("/memory").ok().json()["model_loaded"] == true;
+    let begun = Instant::now();
+    while is_loaded() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+    server.post("/predict", &lesion()).ok();
+}
