@@ -43,9 +43,8 @@ async fn index(headers: HeaderMap) -> Response {
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let found = FILES.iter().find(|(known, ..)| *known == name);
-    let (_, kind, text) = found.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, &format!("the page has no file `{name}`"))
-    })?;
+    let (_, kind, text) =
+        found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, &format!("the page has no file `{name}`")))?;
     Ok(file(&headers, kind, text))
 }
 
