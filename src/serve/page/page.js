@@ -382,7 +382,9 @@ function drawExplain() {
   element("layer-field").hidden = model.layers.length < 2;
   element("method-about").textContent = knows(method) ? text(method) : "";
   const about = heat && { class: className(heat.class.label), method: methodName(heat.method), layer: heat.layer, why: heat.flat };
-  element("explained").textContent = about ? text(heat.flat ? "flat" : "explained", about) : "";
+  element("explained").textContent = about ? text("explained", about) : "";
+  element("flat").hidden = !heat?.flat;
+  element("flat").textContent = heat?.flat ? text("flat", about) : "";
 }
 
 // Fills a list of choices, anew only where they are others: a list that is open stays so.
