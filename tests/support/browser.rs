@@ -73,7 +73,8 @@ impl Browser {
         let messages = BufReader::new(child.stdout.take().unwrap());
         let (sender, from) = channel();
         thread::spawn(move || {
-            for message in messages.split(0).map_while(Result::ok) {
+            for mut message in messages.split(0).map_while(Result::ok) {
+                without_surrogates(&mut message);
                 let message = serde_json::from_slice(&message).expect("the browser speaks JSON");
                 if sender.send(message).is_err() {
                     return;
@@ -283,6 +284,17 @@ impl Drop for Browser {
         while self.from.recv_timeout(end.saturating_duration_since(Instant::now())).is_ok() {}
         let _ = self.child.kill(); // it has ended, as a rule
         let _ = self.child.wait();
+    }
+}
+
+/// The bytes of a picture that is sent are told as UTF-16, halves of characters among them, which JSON in Rust does not take.
+fn without_surrogates(message: &mut [u8]) {
+    for at in 0..message.len().saturating_sub(5) {
+        let escape = &mut message[at..at + 6];
+        let is_half = escape.starts_with(b"\\u") && escape[2].eq_ignore_ascii_case(&b'd') && escape[3] > b'7';
+        if is_half {
+            escape[2..].copy_from_slice(b"fffd");
+        }
     }
 }
 
