@@ -8,7 +8,7 @@ const LATER = 15000;
 
 const element = (id) => document.getElementById(id);
 
-// Starts asking; what comes back draws the gauge again, in another language say.
+// Starts asking; gives `draw`, for another language, and `look`, for when something has happened.
 export function setUpGauge(language) {
   let known = null;
   let timer = null;
@@ -59,5 +59,5 @@ export function setUpGauge(language) {
 
   document.addEventListener("visibilitychange", look);
   look();
-  return draw;
+  return { draw, look };
 }

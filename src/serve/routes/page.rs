@@ -22,12 +22,14 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// What the page loads: name below `/page/`, media type, text.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("page.css", CSS, include_str!("../page/page.css")),
     ("page.js", SCRIPT, include_str!("../page/page.js")),
     ("ask.js", SCRIPT, include_str!("../page/ask.js")),
     ("camera.js", SCRIPT, include_str!("../page/camera.js")),
     ("gauge.js", SCRIPT, include_str!("../page/gauge.js")),
+    ("show.js", SCRIPT, include_str!("../page/show.js")),
+    ("state.js", SCRIPT, include_str!("../page/state.js")),
     ("texts.js", SCRIPT, include_str!("../page/texts.js")),
     ("icon.svg", SVG, include_str!("../page/icon.svg")),
 ];
