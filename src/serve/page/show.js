@@ -53,6 +53,10 @@ function drawPicture() {
   over.hidden = !heat?.png;
   over.alt = heat ? text("heat_alt", { class: className(heat.class.label), method: methodName(heat.method) }) : "";
   element("scale").hidden = over.hidden;
+  const why = heat?.flat && text("flat", { class: className(heat.class.label), why: heat.flat });
+  const remark = why || (!shown && heat?.png ? text("unshown") : "");
+  element("remark").hidden = !remark;
+  element("remark").textContent = remark;
   element("slider").hidden = over.hidden;
   const size = answer?.results[0].image;
   if (!shown && size) element("frame").style.setProperty("--ratio", size.width / size.height);
@@ -115,9 +119,7 @@ function drawBars(predictions) {
     const bar = document.createElement(state.model.gradcam ? "button" : "div");
     bar.className = "bar";
     bar.dataset.class = label;
-    if (state.model.gradcam) {
-      bar.type = "button";
-    }
+    if (state.model.gradcam) bar.type = "button";
     const name = part("bar-name", className(label));
     const share = part("bar-share", percent(state.language, probability));
     const track = part("bar-track", "");
@@ -180,10 +182,8 @@ export function drawExplain() {
   element("method-field").hidden = model.methods.length < 2;
   element("layer-field").hidden = model.layers.length < 2;
   element("method-about").textContent = knows(method) ? text(method) : "";
-  const about = heat && { class: className(heat.class.label), method: methodName(heat.method), layer: heat.layer, why: heat.flat };
+  const about = heat && { class: className(heat.class.label), method: methodName(heat.method), layer: heat.layer };
   element("explained").textContent = about ? text("explained", about) : "";
-  element("flat").hidden = !heat?.flat;
-  element("flat").textContent = heat?.flat ? text("flat", about) : "";
 }
 
 // Fills a list of choices, anew only where they are others: a list that is open stays so.
