@@ -1,4 +1,4 @@
-//! A real Chromium without a window, over two pipes (Chrome DevTools Protocol, `--remote-debugging-pipe`): no driver and no port are needed.
+//! A real Chromium without a window, over two pipes (the protocol of its developer tools, `--remote-debugging-pipe`): no driver and no port are needed.
 use serde_json::{Value, json};
 use std::env;
 use std::fmt::Write as _;
@@ -96,7 +96,8 @@ impl Browser {
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.last += 1;
         let id = self.last;
-        let mut message = json!({"id": id, "method": method, "params": parameters});
+        let mut message = json!({"id": id, "method": method});
+        message["params"] = parameters;
         if let Some(session) = &self.session {
             message["sessionId"] = json!(session);
         }
