@@ -21,16 +21,22 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// Outside crates and where they may be named: a module, or a file below `src/`.
-const HOMES: [(&str, &[&str]); 35] = [
+const HOMES: [(&str, &[&str]); 47] = [
     ("ab_glyph", &["explain/overlay/text.rs"]),
+    ("axum", &["serve"]),
+    ("base64", &["serve"]),
+    ("bytes", &["serve"]),
     ("clap", &["cli", "main"]),
     ("colorous", &["explain/overlay/colormap.rs"]),
     ("comfy_table", &["report"]),
     ("csv", &["report", "quantize/listing.rs"]),
     ("dejavu", &["explain/overlay/text.rs"]),
+    ("futures_util", &["serve"]),
     ("gif", &["input"]),
     ("glob", &["input"]),
     ("half", &["quantize/storage.rs"]),
+    ("hyper", &["serve/listen.rs"]),
+    ("hyper_util", &["serve/listen.rs"]),
     ("image", &["input"]),
     ("image_webp", &["input"]),
     ("indicatif", &["report"]),
@@ -39,11 +45,12 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("memmap2", &["onnx", "memory/cache.rs"]),
     ("mozjpeg", &["input"]),
     ("nalgebra", &["explain/cam/principal.rs"]),
-    ("ndarray", &["input", "model", "explain", "quantize"]),
+    ("ndarray", &["input", "model", "explain", "quantize", "serve/oip/infer.rs"]),
     ("ndarray_npy", &["explain/overlay/raw.rs"]),
     ("ort", &["model/allocator.rs", "model/runtime.rs", "model/session.rs", "model/optimise.rs"]),
     ("plotters", &["report"]),
     ("png", &["input", "explain", "report"]),
+    ("prometheus_client", &["serve/metrics.rs"]),
     ("prost", &["onnx"]),
     ("quick_junit", &["report/memcheck/junit.rs"]),
     ("serde_path_to_error", &["model"]),
@@ -56,6 +63,11 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("sysinfo", &["memory/host.rs"]),
     ("tempfile", &["cli", "memcheck", "quantize"]),
     ("tiff", &["input"]),
+    ("tokio", &["serve"]),
+    ("tower", &["serve"]),
+    ("tower_http", &["serve"]),
+    ("tracing", &["serve", "cli/serve.rs"]),
+    ("tracing_subscriber", &["cli/serve.rs"]),
     ("ureq", &["memcheck/drive.rs"]),
 ];
 

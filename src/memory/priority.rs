@@ -12,7 +12,7 @@ pub fn lower_priority() {
     let _ = NICE;
 }
 
-/// This process is ended before others of its cgroup when memory runs out (proc_pid_oom_score_adj(5)): raising it is always allowed.
+/// This process is ended before others of its cgroup when memory runs out (`proc_pid_oom_score_adj(5)`): raising it is always allowed.
 pub fn be_killed_first() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }

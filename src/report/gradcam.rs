@@ -141,14 +141,16 @@ struct Reason<'p> {
     flat: Option<String>,
     files: Places,
     /// The overlay in base64; written as it is made.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
-    png: Option<&'p dyn Display>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    png: Option<AsText<'p>>,
 }
 
-fn as_text<S: Serializer>(png: &Option<&dyn Display>, serializer: S) -> Result<S::Ok, S::Error> {
-    match png {
-        Some(png) => serializer.collect_str(png),
-        None => serializer.serialize_none(),
+/// What is written as it displays itself.
+struct AsText<'p>(&'p dyn Display);
+
+impl Serialize for AsText<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
     }
 }
 
@@ -176,9 +178,10 @@ impl<'p> Reasoned<'p> {
     }
 
     /// With the overlay of the first map.
+    #[must_use]
     pub fn with_png(mut self, png: Option<&'p dyn Display>) -> Self {
         if let Some(first) = self.explanations.first_mut() {
-            first.png = png;
+            first.png = png.map(AsText);
         }
         self
     }

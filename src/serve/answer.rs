@@ -14,6 +14,7 @@ use crate::model::Model;
 use crate::predict::{Answer, Options as PredictOptions, Read, Run, classify};
 use crate::report::gradcam::{Files, Shown};
 use crate::report::served::{write_answer, write_explained};
+use crate::text::one_line;
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -109,7 +110,7 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
     let limits = limits(app);
     let begun = Instant::now();
     let stream = Stream::Memory(Cursor::new(question.upload.bytes));
-    let mut read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(&error))?;
+    let mut read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(&question.upload.name, &error))?;
     app.metrics.took("read", begun.elapsed());
     let options = options(question.top, question.explain.as_ref(), limits, card.threshold);
     let wanted = question.explain.as_ref().map(|_| options.wanted());
@@ -135,7 +136,7 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
     let style = Style { heatmap_only: question.explain.as_ref().is_some_and(|explain| explain.is_alone), ..STYLE };
     let explained = question.explain.and_then(|_| explanations.into_iter().next());
     let explanation = explained.map(|explanation| shown(explanation, &mut read, &run, limits, style)).transpose();
-    let explanation = explanation.map_err(|error| unreadable(&error))?;
+    let explanation = explanation.map_err(|error| unreadable(&question.upload.name, &error))?;
     if let (Form::Png, Some((Shown { flat: Some(why), .. }, _))) = (question.form, &explanation) {
         return Err(Problem::unreadable(&format!("there is no map to paint: {why}")));
     }
@@ -167,9 +168,9 @@ fn plain(model: &mut Model, name: &str, read: &Read, run: &Run, top: Option<usiz
 }
 
 /// A picture that cannot be read: 413 where it is only too large, else 422.
-pub fn unreadable(error: &anyhow::Error) -> Problem {
-    let why = format!("{error:#}");
-    if error.is::<OverLimit>() || error.chain().any(|cause| cause.is::<OverLimit>()) {
+pub fn unreadable(name: &str, error: &anyhow::Error) -> Problem {
+    let why = format!("`{}`: {error:#}", one_line(name));
+    if error.downcast_ref::<OverLimit>().is_some() {
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &why);
     }
     Problem::unreadable(&why)

@@ -5,7 +5,7 @@ use super::desk::Desk;
 use super::metrics::Metrics;
 use super::oip;
 use super::problem::Problem;
-use super::routes::{about, health, memory, models, predict};
+use super::routes::{about, health, memory, models, page, predict};
 use crate::input::Limits;
 use crate::units::Bytes;
 use axum::Router;
@@ -71,6 +71,7 @@ pub fn router(app: Arc<App>, cors: Option<&str>) -> anyhow::Result<Router> {
         .route("/v2/models/{model}/versions/{version}/ready", get(oip::model_ready))
         .route("/v2/models/{model}/infer", post(oip::infer))
         .route("/v2/models/{model}/versions/{version}/infer", post(oip::infer))
+        .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         // Admission has its own.

@@ -48,8 +48,11 @@ pub struct Config {
     /// Accepted work is finished within this time once the server is told to end.
     pub grace: Duration,
     /// How the child is started that measures what a request takes.
-    pub measuring: Box<dyn Fn(&Work) -> Result<Command> + Send + Sync>,
+    pub measuring: Measuring,
 }
+
+/// Makes the command of a child that does a work.
+pub type Measuring = Box<dyn Fn(&Work) -> Result<Command> + Send + Sync>;
 
 /// The models in a folder of models: `NAME/model.yaml`, `NAME/model.onnx` or `NAME.onnx`, by name.
 ///

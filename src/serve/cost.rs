@@ -30,7 +30,7 @@ pub struct Work {
     pub memory: u64,
 }
 
-/// Resident memory of a process that serves one model (`VmRSS` and `VmHWM` of proc_pid_status(5)), in bytes.
+/// Resident memory of a process that serves one model (`VmRSS` and `VmHWM` of `proc_pid_status(5)`), in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     /// Before anything is loaded.

@@ -89,12 +89,11 @@ impl Desk {
         let usual = self.gradcam.then(Wanted::default);
         let wanted = wanted.or(usual.as_ref());
         let at = loaded.iter().position(|one| one.model == model && one.wanted.as_ref() == wanted);
-        let mut one = match at {
-            Some(at) => loaded.remove(at),
-            None => {
-                self.make_room(&mut loaded, model);
-                self.load(model, wanted)?
-            }
+        let mut one = if let Some(at) = at {
+            loaded.remove(at)
+        } else {
+            self.make_room(&mut loaded, model);
+            self.load(model, wanted)?
         };
         let done = work(&mut one.engine);
         one.used = Instant::now();

@@ -1,4 +1,4 @@
-//! What the server counts, for Prometheus (OpenMetrics text format).
+//! What the server counts, for Prometheus (`OpenMetrics` text format).
 use super::app::App;
 use crate::memory::Status;
 use prometheus_client::encoding::EncodeLabelSet;

@@ -1,4 +1,5 @@
 //! From its configuration to a server that runs, and to its end.
+use super::admission::Room;
 use super::app::{App, router};
 use super::config::Config;
 use super::cost::{Cost, Work};
@@ -14,10 +15,8 @@ use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::admission::Room;
-
 /// Workers stay: a new thread would have memory of its own from malloc.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 /// Idle models are looked for at least so often.
 const LOOK: Duration = Duration::from_secs(5);
 

@@ -1,4 +1,4 @@
-//! The OpenAPI document: every path is in it, and what is answered is what it says.
+//! The `OpenAPI` document: every path is in it, and what is answered is what it says.
 use super::{lesion, server};
 use crate::support::server::Reply;
 use base64::Engine as _;

@@ -1,6 +1,7 @@
 //! The end: what was accepted is answered, a second signal ends at once, and a log holds nothing of a picture.
 use super::{lesion, server};
 use crate::support::server::response;
+use serde_json::Value;
 use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -88,7 +89,7 @@ fn the_log_is_json_without_pictures() {
         assert!(line["id"].is_string() && line["milliseconds"].is_number() && line["method"] == "POST", "{line}");
     }
     assert_eq!((&requests[0]["status"], &requests[1]["status"]), (&422.into(), &200.into()));
-    assert!(lines.iter().all(|line| line.is_object()), "{lines:?}");
+    assert!(lines.iter().all(Value::is_object), "{lines:?}");
     let all = lines.iter().map(ToString::to_string).collect::<String>();
     assert!(!all.contains("c2VjcmV0") && !all.contains("secret") && !all.contains("smith"), "{all}");
 }

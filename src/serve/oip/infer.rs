@@ -1,5 +1,5 @@
 //! `POST /v2/models/{model}/infer`.
-use super::tensor::{Data, Output, Request as Asked, Response as Answered, Wanted, elements, floats, part};
+use super::tensor::{Data, Output, Parameters, Request as Asked, Response as Answered, Wanted, elements, floats, part};
 use super::{IMAGE, PROBABILITIES, Place, Refusal, VERSION};
 use crate::input::Stream;
 use crate::predict::{Read, rank};
@@ -84,7 +84,7 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
         let limits = limits(app);
         for picture in pictures(input, part)? {
             let stream = Stream::Memory(Cursor::new(picture));
-            let read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(&error))?;
+            let read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(IMAGE, &error))?;
             ask(&read.picture.tensor)?;
         }
     } else if input.name == port {
@@ -150,7 +150,7 @@ fn wanted(asked: &Asked<'_>, output: &str) -> Result<Vec<Wanted>, Problem> {
     }
     let mut names = vec![output];
     names.extend(known.into_iter().skip(1).filter(|name| *name != output));
-    Ok(names.into_iter().map(|name| Wanted { name: name.to_owned(), parameters: Default::default() }).collect())
+    Ok(names.into_iter().map(|name| Wanted { name: name.to_owned(), parameters: Parameters::default() }).collect())
 }
 
 /// Files of pictures: bytes in binary, base64 in JSON.

@@ -1,5 +1,5 @@
 //! The Open Inference Protocol v2 (github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`), with Triton's extensions
-//! for binary tensors and classification: what KServe and Triton's clients speak.
+//! for binary tensors and classification: what `KServe` and Triton's clients speak.
 mod infer;
 mod tensor;
 

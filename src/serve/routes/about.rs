@@ -8,13 +8,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-/// The media type of OpenMetrics' text.
+/// The media type of `OpenMetrics`.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The document that describes all paths; a test holds real answers against it.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// OpenAPI 3.1.
+/// `OpenAPI` 3.1.
 pub async fn openapi() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], OPENAPI)
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Of this process.
 #[derive(Serialize)]
-pub struct Memory {
+pub struct Report {
     status: &'static str,
     memory: Sizes,
     /// Whether a model is in memory; none: it is at work just now, so it is.
@@ -36,11 +36,11 @@ struct Sizes {
 }
 
 /// What the kernel says now.
-pub async fn memory(State(app): State<Arc<App>>) -> Result<Json<Memory>, Problem> {
+pub async fn memory(State(app): State<Arc<App>>) -> Result<Json<Report>, Problem> {
     let status = own()?;
     let mb = |bytes: Bytes| (bytes.0 as f64 / f64::from(1 << 20) * 100.0).round() / 100.0;
     let share = |bytes: Bytes| bytes.0 as f64 / app.budget.0.max(1) as f64;
-    Ok(Json(Memory {
+    Ok(Json(Report {
         status: "ok",
         memory: Sizes {
             rss_mb: mb(status.resident),
