@@ -133,7 +133,8 @@ impl Server {
     /// Begins a request whose body does not come.
     pub fn begin(&self, path: &str, length: usize) -> TcpStream {
         let mut stream = self.connect();
-        write!(stream, "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n").unwrap();
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")
+            .unwrap();
         stream
     }
 
