@@ -124,3 +124,31 @@ fn what_is_no_inference_request_is_told() {
     let headers = [("Inference-Header-Content-Length", "99")];
     assert_eq!(server.send("POST", &infer, &headers, b"{}").status, 400);
 }
+
+/// Triton's own client, which `.ci/run` installs.
+#[test]
+fn tritonclient_speaks_with_it() {
+    let python = std::env::var_os("DERMAI_TRITON_PYTHON");
+    let Some(python) = python else {
+        let required = std::env::var_os("DERMAI_REQUIRE_TRITON").is_some();
+        assert!(!required, "`DERMAI_TRITON_PYTHON` names no Python with `tritonclient[http]`");
+        println!("skipped: `DERMAI_TRITON_PYTHON` names no Python with `tritonclient[http]`");
+        return;
+    };
+    let server = server(&[]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/triton.py");
+    let mut command = std::process::Command::new(python);
+    command.args([script, &server.address.to_string(), "ham7-resnet160"]).arg(fixture("images/lesion.jpg"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["server"], "dermai");
+    near(&floats(&said["probabilities"][0]), &expected());
+    near(&floats(&said["grey"][0][0]), &floats(&said["grey"][1][0]));
+    let best = said["best"].as_array().unwrap();
+    let first: Vec<_> = best[0].as_str().unwrap().split(':').collect();
+    assert!(best.len() == 2 && first.len() == 3, "{best:?}");
+    let highest = expected().iter().copied().fold(0.0, f64::max);
+    assert!((first[0].parse::<f64>().unwrap() - highest).abs() < 1e-5, "{best:?}");
+    assert!(said["refused"].as_str().unwrap().contains("no model `nothing`"), "{said}");
+}
