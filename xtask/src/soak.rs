@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::bench::cold::{below, held, programs};
 use crate::bench::outside::Cgroups;
 use crate::bench::python::Python;
-use crate::load::{self, Expected, Picture, Server};
+use crate::load::{self, Expected, Limit, Picture, Server};
 use crate::say::say;
 use crate::{bench, workspace};
 use client::{Gate, Subject};
@@ -34,7 +35,7 @@ pub struct Args {
     /// How long the load lasts
     #[arg(long, value_name = "MINUTES", default_value_t = 20.0, value_parser = minutes)]
     minutes: f64,
-    /// A folder with a `model.yaml`; the default model if left out
+    /// A folder with a `model.yaml`, or an .onnx file; the default model if left out
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Memory of the server, page cache included
@@ -71,11 +72,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let pictures = Picture::draw(folder.path())?;
     let model = args.model.as_ref().map(std::path::absolute).transpose().context("the current folder is unknown")?;
     let model = model.unwrap_or_else(|| workspace::root().join("models/default"));
-    let python = args.python.then(|| Python::set_up(&target.join("bench-serve-venv"), &load::PYTHON)).transpose()?;
+    let environment = target.join("bench-serve-venv");
+    let python = args.python.then(|| Python::set_up(&environment, &load::PYTHON)).transpose()?;
     let time = Duration::from_secs_f64(args.minutes * 60.0);
-    let soak = Soak { cgroups, limit: args.limit, time };
+    let soak = Soak { limit: Limit { cgroups, bytes: args.limit }, time };
     let command = load::dermai(&binary, &model, THREADS);
-    let workers = workers(&command, &soak)?;
+    // As many as it says when it is ready under the limit.
+    let workers = Server::start(&command, Some(&soak.limit))?.workers;
     let clients = OVERLOAD * workers;
     say(format_args!("soak: {clients} clients for {workers} workers, {} MB, {} min", args.limit >> 20, args.minutes));
     let by_program = |picture: Picture| {
@@ -83,11 +86,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Ok((picture, expected))
     };
     let known = pictures.iter().cloned().map(by_program).collect::<Result<_>>()?;
-    let mut reports = vec![soak.run("dermai", &command, clients, &subject(known, true, clients))?];
+    let slow = || Gate::of(clients.div_ceil(5));
+    let of_model = if model.is_dir() { below(&model)? } else { vec![model.clone()] };
+    let files = [programs(&workspace::root(), &binary)?, of_model.clone()].concat();
+    let others = held(&files);
+    if !others.is_empty() {
+        say(format_args!("soak: mapped by others, so not charged to the server: {}", others.join(" ")));
+    }
+    let subject = Subject { name: "dermai", files, pictures: known, maps: true, slow: slow() };
+    let mut reports = vec![soak.run(&command, clients, &subject)];
     if let Some(python) = python {
         let command = load::python(&python, &model, THREADS)?;
         let known = by_server(&command, pictures)?;
-        reports.push(soak.run("Python", &command, clients, &subject(known, false, clients))?);
+        let files = [below(&environment)?, of_model].concat();
+        let subject = Subject { name: "Python", files, pictures: known, maps: false, slow: slow() };
+        reports.push(soak.run(&command, clients, &subject));
     }
     Report::print(&reports)?;
     let missed = reports[0].missed();
@@ -95,15 +108,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         say(format_args!("soak: missed: {target}"));
     }
     Ok(ExitCode::from(u8::from(!missed.is_empty())))
-}
-
-/// As many as it says when it is ready under the limit.
-fn workers(command: &Command, soak: &Soak) -> Result<usize> {
-    Ok(Server::start(command, Some((&soak.cgroups, soak.limit)))?.workers)
-}
-
-fn subject(pictures: Vec<(Picture, Expected)>, maps: bool, clients: usize) -> Subject {
-    Subject { pictures, maps, slow: Gate::of(clients.div_ceil(5)) }
 }
 
 /// What a server answers that has all memory and nothing else to do.

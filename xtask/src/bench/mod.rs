@@ -4,7 +4,7 @@
 //! A new topic is one file with a `TOPIC`, and its line in [`TOPICS`].
 
 pub mod child;
-mod cold;
+pub mod cold;
 mod edge;
 mod figure;
 mod gradcam_cost;

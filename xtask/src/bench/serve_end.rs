@@ -150,7 +150,8 @@ mod tests {
         assert_eq!(lost(&answered, told, 4), 1);
         let late = [sight(later, false, Err("closed")), sight(None, false, Err("closed"))];
         assert_eq!(lost(&late, told, 0), 0);
-        let early = [sight(before, false, Err("closed")), sight(later, true, Err("half")), sight(None, true, Err("half"))];
+        let early =
+            [sight(before, false, Err("closed")), sight(later, true, Err("half")), sight(None, true, Err("half"))];
         assert_eq!(lost(&early, told, 2), 3);
     }
 }

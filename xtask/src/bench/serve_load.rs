@@ -69,12 +69,8 @@ fn compare(bench: &Bench, question: &Question, [ours, theirs]: [&Server; 2]) -> 
     let size = if question.picture.is_large { "12 megapixels" } else { "a small picture" };
     let what = format!("{size}, {} at once", question.clients);
     let [first, second] = &question.expected;
-    let (ours, theirs) = alternate(
-        &what,
-        bench.runs,
-        || question.ask(ours.address, first),
-        || question.ask(theirs.address, second),
-    )?;
+    let (ours, theirs) =
+        alternate(&what, bench.runs, || question.ask(ours.address, first), || question.ask(theirs.address, second))?;
     let of = |loads: &[Load], value: fn(&Load) -> f64| loads.iter().map(value).collect::<Vec<_>>();
     let figure = |name: String, unit, value: fn(&Load) -> f64| {
         Figure::new(name, unit, of(&ours, value)).beside(of(&theirs, value))

@@ -95,9 +95,12 @@ impl Connection {
         })
     }
 
-    /// Reads no more than so many bytes of an answer. Gives whether any came.
-    pub fn read_some(&mut self, most: u64) -> bool {
-        io::copy(&mut (&mut self.reader).take(most), &mut io::sink()).is_ok_and(|bytes| bytes > 0)
+    /// Reads no more than so many bytes of an answer. Gives its status.
+    pub fn read_some(&mut self, most: u64) -> Option<u16> {
+        let first = line(&mut self.reader).ok()?;
+        // What comes of it, and whether, is nobody's concern.
+        let _ = io::copy(&mut (&mut self.reader).take(most), &mut io::sink());
+        status(&first)
     }
 
     /// Sends a whole request and reads its answer. A server may answer and close before it has read all: then the answer counts.
@@ -128,8 +131,7 @@ impl Read for Paced {
 fn parse(from: &mut impl BufRead) -> io::Result<Reply> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let first = line(from)?;
-    let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
-    let status = status.ok_or_else(|| wrong(&format!("the answer begins with `{first}`")))?;
+    let status = status(&first).ok_or_else(|| wrong(&format!("the answer begins with `{first}`")))?;
     let (mut length, mut chunked, mut stays) = (None, false, true);
     loop {
         let header = line(from)?;
@@ -151,11 +153,16 @@ fn parse(from: &mut impl BufRead) -> io::Result<Reply> {
     Ok(Reply { status, stays, body })
 }
 
+fn status(first: &str) -> Option<u16> {
+    first.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+}
+
 fn chunks(from: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let size = line(from)?;
         let digits = size.split(';').next().unwrap_or_default().trim();
-        let size = u64::from_str_radix(digits, 16).map_err(|_| io::Error::other(format!("`{size}` is no chunk's size")))?;
+        let size =
+            u64::from_str_radix(digits, 16).map_err(|_| io::Error::other(format!("`{size}` is no chunk's size")))?;
         exactly(from, size, body)?;
         // What ends a chunk, or all of them; nobody sends trailers.
         line(from)?;
@@ -218,7 +225,8 @@ mod tests {
     #[test]
     fn a_head_says_how_long_its_body_is() {
         let head = head("POST", "/predict", &[("Content-Type", "image/jpeg")], 7);
-        let expected = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\nContent-Type: image/jpeg\r\n\r\n";
+        let expected =
+            "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\nContent-Type: image/jpeg\r\n\r\n";
         assert_eq!(head, expected);
     }
 }

@@ -10,4 +10,4 @@ pub use answer::{Asked, Expected};
 pub use http::{Broken, Connection, Reply, head};
 pub use latency::{corrected, percentile};
 pub use picture::Picture;
-pub use server::{PYTHON, Server, dermai, python, resident};
+pub use server::{Limit, PYTHON, Server, dermai, python, resident};

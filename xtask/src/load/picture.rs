@@ -58,7 +58,9 @@ impl Picture {
     pub fn by_server(&self, address: SocketAddr) -> Result<Expected> {
         let mut connection = Connection::open(address)?;
         let length = self.bytes.len() as u64;
-        let reply = connection.ask(&head("POST", "/predict", &[], length), &self.bytes).map_err(|broken| anyhow!(broken.why))?;
+        let reply = connection
+            .ask(&head("POST", "/predict", &[], length), &self.bytes)
+            .map_err(|broken| anyhow!(broken.why))?;
         ensure!(reply.status == 200, "`/predict` answered {}: {}", reply.status, String::from_utf8_lossy(&reply.body));
         self.expected(&reply.body)
     }

@@ -24,8 +24,15 @@ const SCRIPT: (&str, &str) = ("serve_app.py", include_str!("../bench/python/serv
 /// What it needs.
 pub const PYTHON: Packages = Packages {
     wanted: &[
-        "fastapi==0.165.0", "uvicorn==0.54.0", "uvloop", "httptools", "python-multipart", "onnxruntime==1.28.0",
-        "pillow==13.0.0", "numpy", "pyyaml",
+        "fastapi==0.165.0",
+        "uvicorn==0.54.0",
+        "uvloop",
+        "httptools",
+        "python-multipart",
+        "onnxruntime==1.28.0",
+        "pillow==13.0.0",
+        "numpy",
+        "pyyaml",
     ],
     imports: "import fastapi, httptools, multipart, numpy, onnxruntime, PIL, uvicorn, uvloop, yaml",
 };
@@ -47,6 +54,15 @@ pub struct Server {
     log: Arc<Log>,
     follower: Option<JoinHandle<()>>,
     group: Option<Group>,
+}
+
+/// What a server is held to.
+#[derive(Debug)]
+pub struct Limit {
+    /// Where limits are made.
+    pub cgroups: Cgroups,
+    /// Page cache included.
+    pub bytes: u64,
 }
 
 /// What it says on standard error.
@@ -91,8 +107,8 @@ pub fn python(python: &Python, model: &Path, threads: usize) -> Result<Command> 
 
 impl Server {
     /// Starts it, under a limit if there is one, and waits until it takes requests.
-    pub fn start(command: &Command, held: Option<(&Cgroups, u64)>) -> Result<Self> {
-        let group = held.map(|(cgroups, limit)| cgroups.group(Some(limit))).transpose()?;
+    pub fn start(command: &Command, limit: Option<&Limit>) -> Result<Self> {
+        let group = limit.map(|limit| limit.cgroups.group(Some(limit.bytes))).transpose()?;
         let mut joined = group.as_ref().map_or_else(|| plain(command), |group| group.joining(command));
         joined.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let line = workspace::typed(command);

@@ -1,14 +1,15 @@
 //! Keeps a server running, as a host does: what dies is started again, and counted.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bench::outside::Cgroups;
-use crate::load::{Server, resident};
+use crate::bench::cold::evict;
+use crate::load::{Limit, Server, resident};
 use crate::say::say;
 
 /// How often it is looked whether the server lives.
@@ -65,17 +66,29 @@ impl Place {
     }
 }
 
-/// Runs servers for so long, then has the last one end.
-pub fn keep(command: &Command, held: (&Cgroups, u64), time: Duration, place: &Place) -> Life {
+/// What is kept running.
+pub struct Kept<'a> {
+    /// How it is started.
+    pub command: &'a Command,
+    /// What it is held to.
+    pub limit: &'a Limit,
+    /// What it maps and reads: out of the page cache, so that it is charged for it.
+    pub files: &'a [PathBuf],
+    /// For so long.
+    pub time: Duration,
+}
+
+/// Runs servers, then has the last one end.
+pub fn keep(kept: &Kept, place: &Place) -> Life {
     let begun = Instant::now();
     let mut life = Life::default();
-    while begun.elapsed() < time && life.failures.len() < TRIES {
+    while begun.elapsed() < kept.time && life.failures.len() < TRIES {
         let asked = Instant::now();
-        let started = Server::start(command, Some(held));
+        let started = evict(kept.files).and_then(|()| Server::start(kept.command, Some(kept.limit)));
         life.down += asked.elapsed();
         match started {
             Err(error) => life.fail(&error),
-            Ok(server) => life.live(server, begun + time, place),
+            Ok(server) => life.live(server, begun + kept.time, place),
         }
     }
     place.over.store(true, Ordering::Relaxed);

@@ -133,10 +133,12 @@ mod tests {
 
     #[test]
     fn clients_differ_and_runs_do_not() {
-        let acts = |client| std::iter::repeat_with({
-            let mut chance = Chance::of(client);
-            move || chance.act()
-        });
+        let acts = |client| {
+            std::iter::repeat_with({
+                let mut chance = Chance::of(client);
+                move || chance.act()
+            })
+        };
         let first = |client| acts(client).take(50).collect::<Vec<_>>();
         assert_eq!(first(0), first(0));
         assert_ne!(first(0), first(1));

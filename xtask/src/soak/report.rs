@@ -48,7 +48,11 @@ impl Report {
         }
         writeln!(out, "{}", table.markdown())?;
         for report in reports {
-            writeln!(out, "{}", report.counts.table(&format!("{}: requests by what was sent.", report.name)).markdown())?;
+            writeln!(
+                out,
+                "{}",
+                report.counts.table(&format!("{}: requests by what was sent.", report.name)).markdown()
+            )?;
             for line in report.life.failures.iter().chain(&report.life.deaths).chain(&report.counts.examples) {
                 writeln!(out, "- {}: {line}", report.name)?;
             }

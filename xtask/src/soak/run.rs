@@ -5,19 +5,14 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-
-use super::client::{Client, Subject};
-use super::keeper::{Place, keep};
+use super::client::{AGAIN, Client, Subject};
+use super::keeper::{Kept, Place, keep};
 use super::mix::Chance;
 use super::report::Report;
 use super::tally::{End, Tally};
-use crate::bench::outside::Cgroups;
-use crate::load::{Connection, corrected, head};
+use crate::load::{Connection, Limit, corrected, head};
 use crate::say::say;
 
-/// Who was refused comes again after this time.
-const AGAIN: Duration = Duration::from_millis(100);
 /// Nobody is there: look again.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often health is asked for.
@@ -25,18 +20,16 @@ const BEAT: Duration = Duration::from_millis(50);
 
 /// What all runs have in common.
 pub struct Soak {
-    /// Where limits are made.
-    pub cgroups: Cgroups,
-    /// In bytes.
-    pub limit: u64,
+    /// Of the server's memory.
+    pub limit: Limit,
     /// How long the load lasts.
     pub time: Duration,
 }
 
 impl Soak {
     /// Loads a server that is started by `command`.
-    pub fn run(&self, name: &'static str, command: &Command, clients: usize, subject: &Subject) -> Result<Report> {
-        say(format_args!("soak: {name}"));
+    pub fn run(&self, command: &Command, clients: usize, subject: &Subject) -> Report {
+        say(format_args!("soak: {}", subject.name));
         let (place, tally) = (Place::default(), Tally::default());
         let (life, health) = thread::scope(|scope| {
             for client in 0..clients {
@@ -44,11 +37,19 @@ impl Soak {
                 scope.spawn(move || work(Client { subject, chance: Chance::of(client) }, place, tally));
             }
             let health = scope.spawn(|| probe(&place));
-            let life = keep(command, (&self.cgroups, self.limit), self.time, &place);
+            let life = keep(&Kept { command, limit: &self.limit, files: &subject.files, time: self.time }, &place);
             (life, health.join().unwrap_or_default())
         });
         let seconds = self.time.as_secs_f64();
-        Ok(Report { name, clients, seconds, life, counts: tally.counts(), health: health.times, unhealthy: health.failed })
+        Report {
+            name: subject.name,
+            clients,
+            seconds,
+            life,
+            counts: tally.counts(),
+            health: health.times,
+            unhealthy: health.failed,
+        }
     }
 }
 

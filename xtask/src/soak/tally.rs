@@ -92,7 +92,8 @@ impl Counts {
     /// By what was sent.
     pub fn table(&self, about: &str) -> Table {
         const ENDS: [&str; 6] = ["right", "wrong", "refused", "broken", "left", "down"];
-        let mut table = Table::new(about, &["sent", "right", "wrong", "refused", "broken", "left by us", "server down"]);
+        let mut table =
+            Table::new(about, &["sent", "right", "wrong", "refused", "broken", "left by us", "server down"]);
         let mut acts: Vec<_> = self.ends.keys().map(|(act, _)| *act).collect();
         acts.dedup();
         for act in acts {
@@ -120,7 +121,10 @@ mod tests {
         assert_eq!([counts.refused(429), counts.refused(503)], [1, 0]);
         assert_eq!(counts.examples, ["wrong: Text: 200"]);
         let shown = counts.table("All.").markdown();
-        assert!(shown.contains("| Photo | 2 | 0 | 1 | 0 | 1 | 0 |") && shown.contains("| Text | 0 | 1 | 1 |"), "{shown}");
+        assert!(
+            shown.contains("| Photo | 2 | 0 | 1 | 0 | 1 | 0 |") && shown.contains("| Text | 0 | 1 | 1 |"),
+            "{shown}"
+        );
     }
 
     #[test]
