@@ -41,7 +41,7 @@ pub struct Args {
     /// Memory of the server, page cache included
     #[arg(long, value_name = "SIZE", default_value = "96MB", value_parser = megabytes)]
     limit: u64,
-    /// Load a Python server (FastAPI, onnxruntime) in the same way
+    /// Load a Python server (`FastAPI`, onnxruntime) in the same way
     #[arg(long)]
     python: bool,
 }

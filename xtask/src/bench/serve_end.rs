@@ -60,6 +60,8 @@ fn run(bench: &Bench) -> Result<Outcome> {
         let server = Server::start(&load::dermai(&bench.binary, &model, bench.threads), None)?;
         endings.push(end(server, &known, LOADING + STEP * time)?);
     }
+    let all = endings.iter().map(|ending| format!("{:.1}", ending.took.as_secs_f64())).collect::<Vec<_>>().join(" ");
+    say(format_args!("bench: seconds from SIGTERM to the end: {all}"));
     let count = |fits: fn(&Ending) -> u64| vec![endings.iter().map(fits).sum::<u64>() as f64];
     let well = format!("ends of {TIMES} with exit status 0 within {SECONDS} s");
     let took = endings.iter().map(|ending| ending.took.as_secs_f64() * 1e3).fold(f64::NAN, f64::max);
@@ -108,7 +110,7 @@ fn end(mut server: Server, known: &[(Picture, Expected)], after: Duration) -> Re
 
 /// One request on a connection of its own; nothing where nobody listens.
 fn ask(address: SocketAddr, (picture, expected): &(Picture, Expected), number: usize) -> Option<Sight> {
-    let asked = if number % 3 == 0 { Asked::Map } else { Asked::Plain };
+    let asked = if number.is_multiple_of(3) { Asked::Map } else { Asked::Plain };
     let path = if asked == Asked::Map { "/predict?gradcam=1" } else { "/predict" };
     let head = head("POST", path, &[("Content-Type", "image/jpeg")], picture.bytes.len() as u64);
     let mut connection = Connection::open(address).ok()?;

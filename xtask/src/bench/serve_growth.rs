@@ -58,7 +58,7 @@ fn run(bench: &Bench) -> Result<Outcome> {
 
 /// One request, whose answer has to be right.
 fn ask(server: &Server, known: &[(Picture, Expected)], number: usize) -> Result<()> {
-    let wants_large = number % (SMALL + 1) == 0;
+    let wants_large = number.is_multiple_of(SMALL + 1);
     let fitting: Vec<_> = known.iter().filter(|(picture, _)| picture.is_large == wants_large).collect();
     let (picture, expected) = fitting.get(number / (SMALL + 1) % fitting.len().max(1)).context("no picture")?;
     // Small pictures and photos have both.

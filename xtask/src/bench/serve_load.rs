@@ -1,4 +1,4 @@
-//! Throughput and waiting times of `POST /predict`, beside a server that one would write in Python with FastAPI.
+//! Throughput and waiting times of `POST /predict`, beside a server that one would write in Python with `FastAPI`.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a connection, and for the next byte in either direction.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Longest line of a head.
 const LINE: u64 = 16 << 10;
 /// A slow reader takes so much …

@@ -19,7 +19,7 @@ use crate::bench::outside::{Cgroups, Group};
 use crate::bench::python::{Packages, Python};
 use crate::workspace;
 
-/// Python's side: what one would write with FastAPI.
+/// Python's side: what one would write with `FastAPI`.
 const SCRIPT: (&str, &str) = ("serve_app.py", include_str!("../bench/python/serve_app.py"));
 /// What it needs.
 pub const PYTHON: Packages = Packages {

@@ -118,7 +118,9 @@ mod tests {
 
     fn report(ends: &[End], health: u64) -> Report {
         let tally = Tally::default();
-        ends.iter().for_each(|end| tally.add(Act::Photo, end));
+        for end in ends {
+            tally.add(Act::Photo, end);
+        }
         let life = Life { resident: [Some(1 << 20); 2], ended_well: true, ..Life::default() };
         let health = vec![Duration::from_millis(health); 10];
         Report { name: "x", clients: 1, seconds: 1.0, life, counts: tally.counts(), health, unhealthy: 0 }
