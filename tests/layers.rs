@@ -26,7 +26,7 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("clap", &["cli", "main"]),
     ("colorous", &["explain/overlay/colormap.rs"]),
     ("comfy_table", &["report"]),
-    ("csv", &["report", "quantize/pictures.rs"]),
+    ("csv", &["report", "quantize/listing.rs"]),
     ("dejavu", &["explain/overlay/text.rs"]),
     ("gif", &["input"]),
     ("glob", &["input"]),

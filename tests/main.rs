@@ -18,6 +18,7 @@ mod memcheck_formats;
 mod memcheck_report;
 mod models;
 mod overlay;
+mod page;
 mod parity;
 mod pixels;
 mod planted;

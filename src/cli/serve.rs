@@ -158,7 +158,8 @@ fn models(args: &Args) -> Result<Vec<Named>> {
     // `--model` says which of them is asked when none is named.
     if let Some(first) = &args.model {
         let at = all.iter().position(|model| first.as_os_str() == model.name.as_str());
-        let at = at.with_context(|| format!("`--model {}` is none of `--models {}`", first.display(), folder.display()))?;
+        let at =
+            at.with_context(|| format!("`--model {}` is none of `--models {}`", first.display(), folder.display()))?;
         all[..=at].rotate_right(1);
     }
     Ok(all)

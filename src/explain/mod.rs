@@ -17,9 +17,9 @@ mod score;
 pub mod smooth;
 
 pub use check::{Checked, Mean, Report, check};
+pub use engine::Engine;
 pub use explainer::{Explained, Explainer, Reading, Wanted, layers_of};
 pub use layers::{Layer, Layers};
-pub use engine::Engine;
 pub use run::{Classes, Explanation, Options, Sink, Watch, picture, run};
 pub use score::{Head, Score};
 

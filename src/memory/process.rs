@@ -192,8 +192,14 @@ mod tests {
         let text = "Name:\tx\nVmSize:\t 5000 kB\nVmHWM:\t  900 kB\nVmRSS:\t 700 kB\nRssAnon:\t 400 kB\nRssFile:\t 250 kB\nRssShmem:\t 50 kB\nVmPTE:\t 60 kB\nThreads:\t3\n";
         let root = made_up(&[("proc/7/status", text)]);
         let kb = |n: u64| Bytes(n << 10);
-        let expected =
-            Status { peak: kb(900), size: kb(5000), resident: kb(700), anon: kb(450), file: kb(250), kernel: kb(60 + 3 * 16) };
+        let expected = Status {
+            peak: kb(900),
+            size: kb(5000),
+            resident: kb(700),
+            anon: kb(450),
+            file: kb(250),
+            kernel: kb(60 + 3 * 16),
+        };
         assert_eq!(Status::of(root.path(), 7).unwrap(), expected);
     }
 

@@ -14,6 +14,7 @@ mod forms;
 mod gate;
 mod int8;
 mod limits;
+mod listing;
 mod pictures;
 mod place;
 mod publish;

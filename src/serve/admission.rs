@@ -141,7 +141,9 @@ impl Admission {
     pub fn enter(&self, length: Bytes) -> Result<Ticket, Problem> {
         let longest = self.longest()?;
         if length > longest {
-            return Err(Problem::too_large(&format!("a body of {length} is over the limit of {longest} (`--max-body`)")));
+            return Err(Problem::too_large(&format!(
+                "a body of {length} is over the limit of {longest} (`--max-body`)"
+            )));
         }
         let full = || Problem::too_many(self.wait());
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;

@@ -3,14 +3,16 @@ use super::Admission;
 use super::config::Config;
 use super::desk::Desk;
 use super::metrics::Metrics;
-use super::problem::Problem;
 use super::oip;
+use super::problem::Problem;
 use super::routes::{about, health, memory, models, predict};
 use crate::input::Limits;
 use crate::units::Bytes;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;

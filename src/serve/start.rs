@@ -111,7 +111,14 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
             memory: config.budget.0,
         };
         let cost = child(config, &work).await.map_err(|error| format!("model `{}`: {error:#}", model.name))?;
-        tracing::info!(model = model.name, idle = cost.idle, loaded = cost.loaded, one = cost.one, two = cost.two, "measured");
+        tracing::info!(
+            model = model.name,
+            idle = cost.idle,
+            loaded = cost.loaded,
+            one = cost.one,
+            two = cost.two,
+            "measured"
+        );
         app.desk.price(at, cost);
         if largest.is_none_or(|largest| cost.one > largest.one) {
             largest = Some(cost);
@@ -124,7 +131,8 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
     })?;
     // Beside the largest, what others hold while they wait.
     let busy = largest.one - largest.loaded.min(largest.one) + largest.further().0 * (room.slots as u64 - 1);
-    let others = config.budget.0.saturating_sub(busy + largest.idle + room.bodies.0 + room.decoder.0 * room.slots as u64);
+    let others =
+        config.budget.0.saturating_sub(busy + largest.idle + room.bodies.0 + room.decoder.0 * room.slots as u64);
     app.desk.limit(Bytes(others));
     Ok(room)
 }

@@ -33,7 +33,8 @@ fn answers_are_what_the_document_says() {
     let server = server(&[]);
     let document = server.get("/openapi.json").ok().json();
     let model = "/v2/models/ham7-resnet160";
-    let picture = json!({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [STANDARD.encode(lesion())]}]});
+    let picture =
+        json!({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [STANDARD.encode(lesion())]}]});
     let picture = serde_json::to_vec(&picture).unwrap();
     let is = |reply: &Reply, path: &str, method: &str| {
         let kind = reply.header("Content-Type").unwrap().to_owned();

@@ -46,7 +46,10 @@ fn no_accepted_request_is_lost_under_load() {
         let mut answered = 0;
         loop {
             let Ok(mut stream) = std::net::TcpStream::connect(address) else { return Ok(answered) };
-            let head = format!("POST /predict HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", picture.len());
+            let head = format!(
+                "POST /predict HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                picture.len()
+            );
             if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&picture)).is_err() {
                 return Ok(answered);
             }

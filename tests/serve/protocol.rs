@@ -15,7 +15,12 @@ fn expected() -> Vec<f64> {
 }
 
 fn output<'v>(reply: &'v Value, name: &str) -> &'v Value {
-    reply["outputs"].as_array().unwrap().iter().find(|output| output["name"] == name).unwrap_or_else(|| panic!("{reply}"))
+    reply["outputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|output| output["name"] == name)
+        .unwrap_or_else(|| panic!("{reply}"))
 }
 
 fn floats(data: &Value) -> Vec<f64> {
@@ -61,8 +66,12 @@ fn pictures_and_tensors_get_the_answers_of_predict() {
     // Two of them, the same twice, as a tensor of grey.
     let about = server.get(MODEL).json();
     let name = about["inputs"][0]["name"].as_str().unwrap().to_owned();
-    let mut shape: Vec<usize> =
-        about["inputs"][0]["shape"].as_array().unwrap().iter().map(|side| side.as_i64().unwrap().max(1) as usize).collect();
+    let mut shape: Vec<usize> = about["inputs"][0]["shape"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|side| side.as_i64().unwrap().max(1) as usize)
+        .collect();
     let values = vec![0.25f32; shape.iter().product()];
     let once = ask(&json!({"inputs": [{"name": name, "shape": shape, "datatype": "FP32", "data": values}]}));
     let once = floats(&output(&once, "probabilities")["data"]);

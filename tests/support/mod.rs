@@ -1,4 +1,6 @@
 //! What the tests share.
+#[cfg(unix)]
+pub mod browser;
 pub mod checked;
 pub mod figures;
 pub mod jpegs;

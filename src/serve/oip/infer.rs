@@ -54,9 +54,9 @@ fn header_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
 }
 
 fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Result<Response, Problem> {
-    let (json, mut binary) = bytes.split_at_checked(length.unwrap_or(bytes.len())).ok_or_else(|| {
-        Problem::bad("`Inference-Header-Content-Length` is more than the body holds")
-    })?;
+    let (json, mut binary) = bytes
+        .split_at_checked(length.unwrap_or(bytes.len()))
+        .ok_or_else(|| Problem::bad("`Inference-Header-Content-Length` is more than the body holds"))?;
     let asked: Asked<'_> = serde_json::from_slice(json)
         .map_err(|error| Problem::bad(&format!("the body is no inference request: {error}")))?;
     let [input] = &asked.inputs[..] else { return Err(Problem::bad("one input is expected")) };
@@ -91,7 +91,10 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
         let values = floats(input, part)?;
         if input.shape.len() != shape.len() || input.shape[1..] != shape[1..] {
             let expected = &shape[1..];
-            return Err(Problem::bad(&format!("input `{port}` has shape {:?}; expected [N, {expected:?}]", input.shape)));
+            return Err(Problem::bad(&format!(
+                "input `{port}` has shape {:?}; expected [N, {expected:?}]",
+                input.shape
+            )));
         }
         for one in values.chunks_exact(shape[1..].iter().product::<usize>().max(1)) {
             let tensor = Array4::from_shape_vec(shape, one.to_vec()).map_err(|error| fault(error.into()))?;
@@ -165,7 +168,8 @@ fn pictures(input: &super::tensor::Input<'_>, binary: Option<&[u8]>) -> Result<V
     };
     let expected: usize = input.shape.iter().product();
     if all.len() != expected || all.is_empty() {
-        let why = format!("input `{}`: its shape is {:?}, and there are {} elements", input.name, input.shape, all.len());
+        let why =
+            format!("input `{}`: its shape is {:?}, and there are {} elements", input.name, input.shape, all.len());
         return Err(Problem::bad(&why));
     }
     Ok(all)

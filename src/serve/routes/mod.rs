@@ -3,4 +3,5 @@ pub mod about;
 pub mod health;
 pub mod memory;
 pub mod models;
+pub mod page;
 pub mod predict;

@@ -1,6 +1,6 @@
 //! `POST /predict`: a picture to ranked classes, and to where the network looked.
-use crate::explain::cam::Method;
 use crate::explain::Classes;
+use crate::explain::cam::Method;
 use crate::serve::answer::{Explain, Form, Question, answer};
 use crate::serve::app::App;
 use crate::serve::body;
