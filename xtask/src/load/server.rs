@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -16,32 +15,12 @@ use serde::Deserialize;
 
 use super::http::{Connection, head};
 use crate::bench::outside::{Cgroups, Group};
-use crate::bench::python::{Packages, Python};
 use crate::workspace;
 
-/// Python's side: what one would write with `FastAPI`.
-const SCRIPT: (&str, &str) = ("serve_app.py", include_str!("../bench/python/serve_app.py"));
-/// What it needs.
-pub const PYTHON: Packages = Packages {
-    wanted: &[
-        "fastapi==0.165.0",
-        "uvicorn==0.54.0",
-        "uvloop",
-        "httptools",
-        "python-multipart",
-        "onnxruntime==1.28.0",
-        "pillow==13.0.0",
-        "numpy",
-        "pyyaml",
-    ],
-    imports: "import fastapi, httptools, multipart, numpy, onnxruntime, PIL, uvicorn, uvloop, yaml",
-};
 /// A server takes requests within this time, the measurement of what a request takes included.
 const START: Duration = Duration::from_secs(90);
 /// How often it is asked whether it does.
 const AGAIN: Duration = Duration::from_millis(20);
-/// What a user may have set for servers, and what would change this one.
-const SETTINGS: [&str; 5] = ["PORT", "HOST", "DERMAI_MODEL", "DERMAI_MODELS", "ENABLE_GRADCAM"];
 
 /// A server that runs; it ends with this value.
 #[derive(Debug)]
@@ -84,25 +63,6 @@ struct Line {
 #[derive(Deserialize)]
 struct Ready {
     workers: usize,
-}
-
-/// Our server with this model and so many threads for the network.
-pub fn dermai(binary: &Path, model: &Path, threads: usize) -> Command {
-    let mut command = Command::new(binary);
-    command.current_dir(workspace::root());
-    for name in SETTINGS {
-        command.env_remove(name);
-    }
-    command.args(["serve", "--host", "127.0.0.1", "--port", "0", "--threads", &threads.to_string(), "--model"]);
-    command.arg(model);
-    command
-}
-
-/// Python's server with the same.
-pub fn python(python: &Python, model: &Path, threads: usize) -> Result<Command> {
-    let mut command = python.script(SCRIPT)?;
-    command.current_dir(workspace::root()).arg(model).arg(threads.to_string());
-    Ok(command)
 }
 
 impl Server {
