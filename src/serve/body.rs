@@ -65,7 +65,7 @@ pub fn memory(headers: &HeaderMap, most: Bytes) -> Result<Bytes, Problem> {
 
 /// Reads the picture; a body may hold `most` bytes of memory.
 pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
-    let deadline = deadline(most);
+    let deadline = deadline(request.headers(), most);
     match Kind::of(request.headers()) {
         Kind::Raw => {
             let bytes = whole(request, most).await?;
@@ -87,15 +87,18 @@ pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
 /// Reads a body whole, whatever it is.
 pub async fn whole(request: Request, most: Bytes) -> Result<Vec<u8>, Problem> {
     let length = length(request.headers());
-    collect(request.into_body(), length, most, deadline(most)).await
+    let deadline = deadline(request.headers(), most);
+    collect(request.into_body(), length, most, deadline).await
 }
 
 fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
-fn deadline(most: Bytes) -> Instant {
-    Instant::now() + LONGEST + A_MEGABYTE * u32::try_from(most.0 >> 20).unwrap_or(u32::MAX)
+/// By the length that is announced: who sends little has little time to hold a place.
+fn deadline(headers: &HeaderMap, most: Bytes) -> Instant {
+    let length = length(headers).map_or(most.0, |length| most.0.min(length as u64));
+    Instant::now() + LONGEST + A_MEGABYTE * u32::try_from(length >> 20).unwrap_or(u32::MAX)
 }
 
 async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload, Problem> {

@@ -6,9 +6,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tower::Layer;
@@ -22,6 +24,24 @@ const HEAD: Duration = Duration::from_secs(15);
 const BUFFER: usize = 16 << 10;
 /// After a failed `accept` (no descriptors, no memory) it is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// What the kernel holds of an answer that is not read yet. It counts to the memory of a container; and the megabytes that it would hold
+/// otherwise are freed in lumps for which a slow reader takes longer than we wait.
+const UNREAD: u32 = 128 << 10;
+/// Connections that wait in the kernel's queue.
+const BACKLOG: u32 = 1024;
+
+/// Opens the door.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // On Windows it would mean that others may listen there, too.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    // Connections have what their listener has.
+    socket.set_send_buffer_size(UNREAD)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until the end, and for `grace` longer if requests are under way. Gives whether all of them were finished.
 pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grace: Duration) -> bool {

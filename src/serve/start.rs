@@ -3,14 +3,13 @@ use super::admission::Room;
 use super::app::{App, router};
 use super::config::Config;
 use super::cost::{Cost, Work};
-use super::listen::serve;
+use super::listen::{bind, serve};
 use super::shutdown::{Shutdown, Stage};
 use crate::memory::lower_priority;
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -52,7 +51,7 @@ pub fn run(config: Config) -> Result<Ended> {
 async fn listen(config: Config) -> Result<Ended> {
     let shutdown = Shutdown::on_signals()?;
     let address = config.address;
-    let listener = TcpListener::bind(address).await.with_context(|| {
+    let listener = bind(address).with_context(|| {
         format!("`{address}` cannot be listened at: end what has the port, or choose another (`--port`, `PORT`)")
     })?;
     let address = listener.local_addr().unwrap_or(address);

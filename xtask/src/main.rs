@@ -6,8 +6,10 @@ mod bench;
 mod ci;
 mod demo;
 mod fixtures;
+mod load;
 mod say;
 mod setup;
+mod soak;
 mod test;
 mod workspace;
 
@@ -36,6 +38,8 @@ enum Chore {
     Test(test::Args),
     /// Measure time and memory of the release binary beside Python; exit status 1: a target was missed
     Bench(bench::Args),
+    /// Load the release binary's server far beyond what it can answer, in a cgroup; exit status 1: it was killed, or one of its answers is wrong
+    Soak(soak::Args),
     /// Draw the images of `fixtures/`, or compare them with what is committed
     Fixtures {
         /// Write nothing: fail when a committed file differs from what is drawn
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Demo => demo::run(),
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Soak(args) => soak::run(&args),
         Chore::Fixtures { check } => fixtures::run(&workspace::root(), check).map(|()| ExitCode::SUCCESS),
         Chore::Ci => ci::run(),
     };

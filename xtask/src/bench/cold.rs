@@ -7,22 +7,20 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::sides::Bench;
-
 /// Where a program looks for ONNX Runtime first.
 const RUNTIME: &str = "ORT_DYLIB_PATH";
 
 /// The files that the program touches before it comes to a model: itself, ONNX Runtime, and the libraries that both need.
-pub fn programs(bench: &Bench) -> Result<Vec<PathBuf>> {
+pub fn programs(root: &Path, binary: &Path) -> Result<Vec<PathBuf>> {
     let runtimes = match std::env::var_os(RUNTIME).filter(|path| !path.is_empty()) {
         Some(path) => vec![PathBuf::from(path)],
-        None => below(&bench.root.join(".onnxruntime"))?
+        None => below(&root.join(".onnxruntime"))?
             .into_iter()
             .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime")))
             .collect(),
     };
     ensure!(!runtimes.is_empty(), "there is no ONNX Runtime in `.onnxruntime`: `cargo xtask setup` brings it");
-    let mut files = vec![bench.binary.clone()];
+    let mut files = vec![binary.to_owned()];
     files.extend(runtimes);
     for file in files.clone() {
         let listed = Command::new("ldd").arg(&file).output().context("cannot run `ldd`")?;

@@ -122,7 +122,7 @@ impl Scene {
         let mut models = vec![Subject { name: "default model", folder: bench.default_model() }];
         let more = MODELS.map(|(name, folder)| Subject { name, folder: shared.join(folder) });
         models.extend(more.into_iter().filter(|model| model.folder.is_dir()));
-        let (picture, other, programs) = (picture.clone(), other.clone(), programs(bench)?);
+        let (picture, other, programs) = (picture.clone(), other.clone(), programs(&bench.root, &bench.binary)?);
         Ok(Ok(Self { cgroups, models, picture, other, programs }))
     }
 

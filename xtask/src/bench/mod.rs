@@ -1,15 +1,15 @@
 //! `cargo xtask bench`: time and memory of the release binary, measured in turn with Python doing the same work; what `memcheck`
-//! predicts, beside what the kernel charges; what `quantize` makes, beside what `onnxruntime.quantization` does.
+//! predicts, beside what the kernel charges; what `quantize` makes, beside what `onnxruntime.quantization` does; `serve` under load.
 //!
 //! A new topic is one file with a `TOPIC`, and its line in [`TOPICS`].
 
-mod child;
-mod cold;
+pub mod child;
+pub mod cold;
 mod edge;
 mod figure;
 mod gradcam_cost;
 mod gradcam_lesions;
-mod jpeg;
+pub mod jpeg;
 mod machine;
 mod memcheck;
 mod memcheck_floor;
@@ -17,21 +17,24 @@ mod memcheck_keras;
 mod memcheck_peak;
 mod memcheck_spread;
 mod memcheck_ways;
-mod outside;
+pub mod outside;
 mod predict_default;
 mod predict_folder;
 mod predict_large;
 mod predict_photo;
 mod predict_refusals;
-mod python;
+pub mod python;
 mod quantize;
 mod quantize_accuracy;
 mod quantize_calibration;
 mod quantize_memory;
 mod record;
-mod sides;
+mod serve_end;
+mod serve_growth;
+mod serve_load;
+pub mod sides;
 mod stats;
-mod table;
+pub mod table;
 
 use std::fs;
 use std::path::PathBuf;
@@ -70,7 +73,7 @@ enum Outcome {
 }
 
 /// Every topic, in the order in which they are run.
-const TOPICS: [Topic; 15] = [
+const TOPICS: [Topic; 18] = [
     predict_large::TOPIC,
     predict_default::TOPIC,
     predict_folder::TOPIC,
@@ -86,6 +89,9 @@ const TOPICS: [Topic; 15] = [
     quantize_accuracy::TOPIC,
     quantize_memory::TOPIC,
     quantize_calibration::TOPIC,
+    serve_load::TOPIC,
+    serve_growth::TOPIC,
+    serve_end::TOPIC,
 ];
 
 /// Arguments of `cargo xtask bench`.
@@ -152,14 +158,20 @@ fn chosen(wanted: &[String]) -> Result<Vec<&'static Topic>> {
     Ok(TOPICS.iter().filter(|topic| all || wanted.iter().any(|want| topic.name.starts_with(want))).collect())
 }
 
-/// Brings the runtime, builds the release binary and makes Python's environment.
-fn set_up(runs: usize, asked: &[String]) -> Result<Bench> {
+/// Brings the runtime and builds the release binary. Gives its path and the target folder.
+pub fn build() -> Result<(PathBuf, PathBuf)> {
     setup::run()?;
     let built = workspace::run(&mut workspace::cargo(["build", "--release", "--locked", "--package", "dermai"]))?;
     ensure!(built.success(), "the release binary could not be built; cargo says why above");
-    let root = workspace::root();
     let binary = workspace::release_binary("dermai")?;
     let target = binary.ancestors().nth(2).context("the binary is in no target folder")?.to_owned();
+    Ok((binary, target))
+}
+
+/// All that topics need, Python's environment too.
+fn set_up(runs: usize, asked: &[String]) -> Result<Bench> {
+    let (binary, target) = build()?;
+    let root = workspace::root();
     let python = Python::set_up(&target.join("bench-venv"), &python::USUAL)?;
     let shared = root.ancestors().skip(1).map(|folder| folder.join("shared"));
     let shared = shared.into_iter().find(|folder| folder.join("reference").is_dir());

@@ -80,8 +80,8 @@ impl Cgroups {
         find(Version::V1, "cgroup", "memory").or_else(|| find(Version::V2, "cgroup2", ""))
     }
 
-    /// Makes a group; nothing in it may use more than `limit` bytes, swap included.
-    fn group(&self, limit: Option<u64>) -> Result<Group> {
+    /// Makes a group; nothing in it may use more than `limit` bytes, page cache and swap included.
+    pub fn group(&self, limit: Option<u64>) -> Result<Group> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("dermai-bench-{}-{}", process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let folder = self.mount.join(name);
@@ -109,7 +109,7 @@ impl Cgroups {
     pub fn run(&self, command: &Command, limit: Option<u64>, longest: Duration) -> Result<Seen> {
         let group = self.group(limit)?;
         let mut error = tempfile::tempfile()?;
-        let mut joined = joining(command, &group.folder.join("cgroup.procs"));
+        let mut joined = group.joining(command);
         joined.stdin(Stdio::null()).stdout(Stdio::null()).stderr(error.try_clone()?);
         let begun = Instant::now();
         let mut child = joined.spawn().with_context(|| format!("cannot run `{}`", typed(command)))?;
@@ -145,18 +145,34 @@ impl Seen {
 
 /// A cgroup that lives as long as this value.
 #[derive(Debug)]
-struct Group {
+pub struct Group {
     version: Version,
     folder: PathBuf,
 }
 
 impl Group {
-    /// The highest charge so far.
-    fn peak(&self) -> Result<u64> {
+    /// `command`, in this group.
+    pub fn joining(&self, command: &Command) -> Command {
+        joining(command, &self.folder.join("cgroup.procs"))
+    }
+
+    /// The highest charge in bytes so far.
+    pub fn peak(&self) -> Result<u64> {
         let name = if self.version == Version::V1 { "memory.max_usage_in_bytes" } else { "memory.peak" };
+        self.number(name, |text| Some(text))
+    }
+
+    /// How many of its processes the kernel has killed because the limit was reached (v1: since Linux 4.13).
+    pub fn killed(&self) -> Result<u64> {
+        let name = if self.version == Version::V1 { "memory.oom_control" } else { "memory.events" };
+        self.number(name, |text| text.lines().find_map(|line| line.strip_prefix("oom_kill ")))
+    }
+
+    fn number(&self, name: &str, part: impl Fn(&str) -> Option<&str>) -> Result<u64> {
         let path = self.folder.join(name);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        text.trim().parse().with_context(|| format!("`{}` is no number: `{}`", path.display(), text.trim()))
+        let number = part(&text).and_then(|number| number.trim().parse().ok());
+        number.with_context(|| format!("`{}` gives no number: `{}`", path.display(), text.trim()))
     }
 
     /// Ends what runs in it.
@@ -245,6 +261,10 @@ mod tests {
         assert!((large - small - 64.0).abs() < 2.0, "{small} MB, then {large} MB");
         let held = cgroups.run(&filling(72), Some(32 << 20), LONG).unwrap();
         assert!(!held.status.success() && !held.too_long && held.peak <= 32 << 20, "{held:?}");
+        let group = cgroups.group(Some(32 << 20)).unwrap();
+        assert_eq!(group.killed().unwrap(), 0);
+        let ended = group.joining(&filling(72)).stderr(Stdio::null()).status().unwrap();
+        assert_eq!((ended.success(), group.killed().unwrap()), (false, 1));
     }
 
     #[test]
