@@ -7,19 +7,24 @@ use std::mem;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// Bytes of a piece, and pieces that wait.
 const PIECE: usize = 32 << 10;
 const WAITING: usize = 4;
-/// A reader that takes no piece for so long is given up.
+/// A reader that takes no piece for so long is given up, and one that is that far behind [`SLOWEST`]: it holds a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes a second.
+const SLOWEST: u64 = 32 << 10;
 
 /// The side that is written to, by a thread that may wait.
 pub struct Writer {
     to: Sender<io::Result<Bytes>>,
     piece: BytesMut,
     runtime: Handle,
+    begun: Instant,
+    /// Bytes that were sent.
+    sent: u64,
 }
 
 /// Both sides.
@@ -27,13 +32,16 @@ pub fn pipe(runtime: Handle) -> (Writer, Body) {
     let (to, from) = channel(WAITING);
     let next = |mut from: Receiver<_>| async { from.recv().await.map(|piece| (piece, from)) };
     let body = Body::from_stream(stream::unfold(from, next));
-    (Writer { to, piece: BytesMut::new(), runtime }, body)
+    (Writer { to, piece: BytesMut::new(), runtime, begun: Instant::now(), sent: 0 }, body)
 }
 
 impl Writer {
-    fn send(&self, piece: io::Result<Bytes>) -> io::Result<()> {
+    fn send(&mut self, piece: io::Result<Bytes>) -> io::Result<()> {
+        let behind = self.begun + PATIENCE + Duration::from_millis(self.sent * 1000 / SLOWEST);
+        let deadline = behind.min(Instant::now() + PATIENCE);
+        self.sent += piece.as_ref().map_or(0, Bytes::len) as u64;
         // Timers are the other thread's.
-        let sent = self.runtime.block_on(async { timeout(PATIENCE, self.to.send(piece)).await });
+        let sent = self.runtime.block_on(async { timeout_at(deadline, self.to.send(piece)).await });
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads any more")),
@@ -42,7 +50,7 @@ impl Writer {
     }
 
     /// Ends it so that the reader sees that something is missing.
-    pub fn abort(self, why: &str) {
+    pub fn abort(mut self, why: &str) {
         let _ = self.send(Err(io::Error::other(why.to_owned()))); // a reader that has gone needs no telling
     }
 }
