@@ -127,12 +127,13 @@ fn what_is_no_inference_request_is_told() {
 
 /// Triton's own client, which `.ci/run` installs.
 #[test]
+#[allow(clippy::print_stderr)] // why it was skipped
 fn tritonclient_speaks_with_it() {
     let python = std::env::var_os("DERMAI_TRITON_PYTHON");
     let Some(python) = python else {
         let required = std::env::var_os("DERMAI_REQUIRE_TRITON").is_some();
         assert!(!required, "`DERMAI_TRITON_PYTHON` names no Python with `tritonclient[http]`");
-        println!("skipped: `DERMAI_TRITON_PYTHON` names no Python with `tritonclient[http]`");
+        eprintln!("skipped: `DERMAI_TRITON_PYTHON` names no Python with `tritonclient[http]`");
         return;
     };
     let server = server(&[]);
