@@ -2,10 +2,12 @@
 use super::cost::Cost;
 use super::problem::Problem;
 use crate::units::Bytes;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
 
 /// What the kernel needs for sockets, page tables and its batches of pages, and what connections hold: the larger of both.
 const RESERVE: Bytes = Bytes::mb(4);
@@ -16,6 +18,8 @@ const LEAST_DECODER: Bytes = Bytes::mb(3);
 const LEAST_BODY: Bytes = Bytes::mb(1);
 /// Bodies are counted in pieces of this size.
 const PIECE: u64 = 1 << 10;
+/// At the end, a body that is on its way has so much time left: what it asks has to be worked on, too.
+const LAST_BODIES: Duration = Duration::from_secs(8);
 
 /// What fits into a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub struct Admission {
     slots: Arc<Semaphore>,
     queue: usize,
     body: Bytes,
-    drains: AtomicBool,
+    drains: watch::Sender<bool>,
     /// Time that a request took of late, in microseconds.
     usual: AtomicU64,
 }
@@ -88,7 +92,7 @@ impl Admission {
             slots: none(),
             queue,
             body,
-            drains: AtomicBool::new(false),
+            drains: watch::Sender::new(false),
             usual: AtomicU64::new(0),
         }
     }
@@ -106,12 +110,12 @@ impl Admission {
 
     /// Nobody comes in any more.
     pub fn drain(&self) {
-        self.drains.store(true, Ordering::Relaxed);
+        self.drains.send_replace(true);
     }
 
     /// Whether it is ending.
     pub fn drains(&self) -> bool {
-        self.drains.load(Ordering::Relaxed)
+        *self.drains.borrow()
     }
 
     /// What fits.
@@ -150,6 +154,20 @@ impl Admission {
         let count = u32::try_from(pieces(length)).unwrap_or(u32::MAX);
         let pieces = Arc::clone(&self.pieces).try_acquire_many_owned(count).map_err(|_| full())?;
         Ok(Ticket { _place: place, _pieces: pieces, slots: Arc::clone(&self.slots) })
+    }
+
+    /// Has a body read; at the end of the server it is given up before the server is.
+    pub async fn arriving<T>(&self, body: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        let mut drains = self.drains.subscribe();
+        let given_up = async {
+            // Who tells lives as long as this.
+            let _ = drains.wait_for(|drains| *drains).await;
+            sleep(LAST_BODIES).await;
+        };
+        tokio::select! {
+            body = body => body,
+            () = given_up => Err(Problem::unavailable("the server is ending, and the body has not come").and_close()),
+        }
     }
 
     /// Notes how long a request was worked on.

@@ -19,7 +19,7 @@ use tower_http::normalize_path::NormalizePathLayer;
 /// Connections at once; others wait in the kernel's queue.
 const MOST: usize = 256;
 /// The head of a request arrives within this time; so long may a connection be idle, too.
-const HEAD: Duration = Duration::from_secs(15);
+const HEAD: Duration = Duration::from_secs(10);
 /// What hyper reads ahead, and the longest head: a photo's is a few hundred bytes.
 const BUFFER: usize = 16 << 10;
 /// After a failed `accept` (no descriptors, no memory) it is tried again.

@@ -38,6 +38,18 @@ fn a_second_signal_ends_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
+#[test]
+fn a_body_that_does_not_come_does_not_hold_up_the_end() {
+    let mut server = server(&[]);
+    let mut inside = server.begin("/predict", 500_000);
+    let is_in = || String::from_utf8(server.get("/metrics").ok().body).unwrap().contains("requests_admitted 1");
+    while !is_in() {}
+    server.signal(libc::SIGTERM);
+    let said = response(&mut inside);
+    assert!(said.starts_with("HTTP/1.1 503"), "{said}");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 /// Clients that go on asking see an answer, or a connection that was never taken.
 #[test]
 fn no_accepted_request_is_lost_under_load() {

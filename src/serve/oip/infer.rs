@@ -33,7 +33,7 @@ pub async fn infer(
     let longest = app.admission.longest()?;
     let ticket = app.admission.enter(body::memory(request.headers(), longest)?)?;
     let length = header_length(request.headers())?;
-    let bytes = body::whole(request, longest).await?;
+    let bytes = app.admission.arriving(body::whole(request, longest)).await?;
     let slot = ticket.slot().await;
     let done = spawn_blocking(move || {
         let begun = Instant::now();

@@ -49,7 +49,8 @@ pub async fn predict(
         Problem::new(StatusCode::NOT_FOUND, &format!("there is no model `{}`", named.unwrap_or_default()))
     })?;
     let explain = explain(&app, model, &wish, form)?;
-    let upload = body::read(request, app.admission.longest()?).await?;
+    let longest = app.admission.longest()?;
+    let upload = app.admission.arriving(body::read(request, longest)).await?;
     let slot = ticket.slot().await;
     let top = Some(wish.top.unwrap_or(TOP)).filter(|top| *top > 0);
     answer(app, slot, Question { model, upload, top, explain, form }).await
