@@ -118,6 +118,11 @@ impl Admission {
         *self.drains.borrow()
     }
 
+    /// Memory for the decoder of a request that is in.
+    pub fn decoder(&self) -> Option<Bytes> {
+        Some(self.room.get()?.as_ref().ok()?.decoder)
+    }
+
     /// What fits.
     ///
     /// # Errors

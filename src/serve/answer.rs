@@ -145,9 +145,8 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
 
 /// Memory for a decoder is what admission has kept for it.
 pub fn limits(app: &App) -> Limits {
-    let room = app.admission.room().map(|room| room.decoder);
-    // What was let in is finished at the end, too.
-    room.map_or(app.limits, |decoder| Limits { decode: decoder.min(app.limits.decode), ..app.limits })
+    let decode = app.admission.decoder().map_or(app.limits.decode, |decoder| decoder.min(app.limits.decode));
+    Limits { decode, ..app.limits }
 }
 
 fn options(top: Option<usize>, explain: Option<&Explain>, limits: Limits, threshold: Option<f64>) -> Options {

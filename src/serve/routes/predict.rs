@@ -42,14 +42,14 @@ pub async fn predict(
     request: Request,
 ) -> Result<Response, Problem> {
     let Query(wish) = wish.map_err(|error| Problem::bad(&error.body_text()))?;
-    let ticket = app.admission.enter(body::memory(request.headers(), app.admission.longest()?)?)?;
+    let longest = app.admission.longest()?;
+    let ticket = app.admission.enter(body::memory(request.headers(), longest)?)?;
     let form = if wants_png(request.headers()) { Form::Png } else { Form::Json };
     let named = wish.model.as_deref();
     let model = app.desk.place(named).ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, &format!("there is no model `{}`", named.unwrap_or_default()))
     })?;
     let explain = explain(&app, model, &wish, form)?;
-    let longest = app.admission.longest()?;
     let upload = app.admission.arriving(body::read(request, longest)).await?;
     let slot = ticket.slot().await;
     let top = Some(wish.top.unwrap_or(TOP)).filter(|top| *top > 0);
