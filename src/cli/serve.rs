@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", env = "DERMAI_MODELS", value_hint = ValueHint::DirPath)]
     models: Option<PathBuf>,
     /// Address to listen at; Render and containers need all of them, which is what is listened at if left out.
-    #[arg(long, value_name = "ADDRESS", env = "HOST", default_value = "0.0.0.0", help_heading = "Network")]
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0", help_heading = "Network")]
     host: String,
     /// Port to listen at; 0 takes a free one, which the log names.
     #[arg(short, long, value_name = "PORT", env = "PORT", default_value_t = 10_000, help_heading = "Network")]

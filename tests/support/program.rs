@@ -66,7 +66,7 @@ pub fn quantize_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item
 /// `dermai serve` in the folder `at`, at a free port of this machine.
 pub fn serve_in<A: AsRef<OsStr>>(at: &Path, arguments: impl IntoIterator<Item = A>) -> Program {
     let mut program = command_in("serve", at, ["--host", "127.0.0.1", "--port", "0"]).args(arguments);
-    for variable in ["PORT", "HOST", "ENABLE_GRADCAM", "DERMAI_MODELS"] {
+    for variable in ["PORT", "ENABLE_GRADCAM", "DERMAI_MODELS"] {
         program.command.env_remove(variable);
     }
     program

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct Report {
     status: &'static str,
     memory: Sizes,
-    /// Whether a model is in memory; none: it is at work just now, so it is.
+    /// Whether a model is in memory.
     model_loaded: bool,
     gradcam_enabled: bool,
 }
@@ -50,6 +50,7 @@ pub async fn memory(State(app): State<Arc<App>>) -> Result<Json<Report>, Problem
             budget_mb: mb(app.budget),
             band: Band::of(status.resident, app.budget),
         },
+        // One that is at work just now is.
         model_loaded: app.desk.loaded().is_none_or(|loaded| !loaded.is_empty()),
         gradcam_enabled: app.desk.gradcam(),
     }))
