@@ -1,7 +1,8 @@
 //! A running network as a deployment keeps it in memory: one session, with a backward pass behind it where maps are wanted.
+use super::Map;
 use super::explainer::{Explainer, Wanted};
 use crate::model::{Model, Prepared, SessionOptions};
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use ndarray::Array4;
 
 /// A running network.
@@ -20,6 +21,20 @@ impl Engine {
             None => Self::Plain(Box::new(prepared.start(options)?)),
             Some(wanted) => Self::Explaining(Box::new(Explainer::start(prepared, wanted, options)?)),
         })
+    }
+
+    /// Answers a tensor in the card's layout. Gives the best class's map, `[h, w]`, where maps are made.
+    pub fn answer(&mut self, tensor: &Array4<f32>) -> Result<Option<Map>> {
+        match self {
+            Self::Plain(model) => {
+                ensure!(!model.probabilities(tensor)?.is_empty(), "the model gave no answer");
+                Ok(None)
+            }
+            Self::Explaining(explainer) => {
+                let map = explainer.explain(tensor, None)?.map.context("the graph gave no map")?;
+                Ok(Some(explainer.layer().arranged(map)?))
+            }
+        }
     }
 
     /// The values of the output that holds the classes, as the graph gives them, for a tensor in the card's layout.

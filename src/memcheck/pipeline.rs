@@ -1,14 +1,14 @@
 //! The pipeline that a deployment runs, in the order in which `predict`, `gradcam` and a server that loads its model at the first request run it:
 //! what the measured child does.
 use super::protocol::{Answering, Marks};
-use crate::explain::overlay::{Colormap, Heat, Style, write_overlay};
+use crate::explain::overlay::{Heat, Style, write_overlay};
 use crate::explain::{Engine, Map, Wanted};
 use crate::input::{Geometry, Limits, Source, UprightRows};
 use crate::memory::{Phase, tune_malloc};
 use crate::model::{Card, Prepared, Runtime, SessionOptions};
 use crate::predict::{Read, each};
 use crate::units::Bytes;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::BufWriter;
@@ -92,7 +92,7 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
         let by_portable = model.by_portable().map(str::to_owned);
         marks.note(&serde_json::to_string(&Answering { identity: model.identity()?.clone(), by_portable })?)?;
         marks.stage(if work.gradcam { EXPLAIN } else { INFER })?;
-        let map = answer(engine, &read)?;
+        let map = engine.answer(&read.picture.tensor)?;
         if work.gradcam {
             marks.stage(ENCODE)?;
             bench.paint(read, map.as_ref())?;
@@ -108,7 +108,7 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
         // The first picture was answered just now.
         for picture in pictures.iter().cycle().skip(1).take(work.requests) {
             let read = bench.read(picture)?;
-            let map = answer(&mut engine, &read)?;
+            let map = engine.answer(&read.picture.tensor)?;
             bench.paint(read, map.as_ref())?;
             tune_malloc(Phase::Running);
             marks.step()?;
@@ -136,17 +136,10 @@ impl Bench {
     fn paint(&self, mut read: Read, map: Option<&Map>) -> Result<Option<File>> {
         let Some(heat) = map.and_then(|map| Heat::new(map).ok()) else { return Ok(None) };
         let geometry = Geometry::of(read.picture.size, &self.card.input);
-        let style = Style {
-            alpha: Style::ALPHA,
-            colormap: Colormap::Jet,
-            heatmap_only: false,
-            contour: None,
-            side_by_side: None,
-        };
         let mut rows = UprightRows::open(read.photo.again(), &self.limits, UprightRows::BUFFER)?;
         let file = tempfile::tempfile().context("a temporary file cannot be made for the overlay")?;
         let mut out = BufWriter::new(file);
-        write_overlay(&mut rows, &geometry, &heat, &style, &mut out, None)?;
+        write_overlay(&mut rows, &geometry, &heat, &Style::USUAL, &mut out, None)?;
         let file = out.into_inner().context("the overlay cannot be written")?;
         Ok(Some(file))
     }
@@ -158,21 +151,6 @@ fn start(prepared: Prepared, work: &Work) -> Result<Engine> {
     Engine::start(prepared, wanted.as_ref(), &options)
 }
 
-/// Answers, and explains the best class.
-fn answer(engine: &mut Engine, read: &Read) -> Result<Option<Map>> {
-    let tensor = &read.picture.tensor;
-    match engine {
-        Engine::Plain(model) => {
-            ensure!(!model.probabilities(tensor)?.is_empty(), "the model gave no answer");
-            Ok(None)
-        }
-        Engine::Explaining(explainer) => {
-            let map = explainer.explain(tensor, None)?.map.context("the graph gave no map")?;
-            Ok(Some(explainer.layer().arranged(map)?))
-        }
-    }
-}
-
 fn two_at_once(bench: &Bench, picture: &Source, engine: Engine) -> Result<()> {
     let engine = Mutex::new(engine);
     // Both are where the other is: otherwise it is luck whether their peaks fall together, and the worst case is what counts.
@@ -180,7 +158,7 @@ fn two_at_once(bench: &Bench, picture: &Source, engine: Engine) -> Result<()> {
     let one = || {
         let read = bench.read(picture);
         together.wait();
-        let in_turn = |read: &Read| answer(&mut engine.lock().unwrap_or_else(PoisonError::into_inner), read);
+        let in_turn = |read: &Read| engine.lock().unwrap_or_else(PoisonError::into_inner).answer(&read.picture.tensor);
         let answered = read.and_then(|read| in_turn(&read).map(|map| (read, map)));
         together.wait();
         let painted = answered.and_then(|(read, map)| bench.paint(read, map.as_ref()));

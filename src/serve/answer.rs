@@ -3,14 +3,13 @@ use super::admission::Slot;
 use super::app::App;
 use super::body::Upload;
 use super::channel::pipe;
-use super::cost::STYLE;
 use super::problem::Problem;
 use crate::explain::cam::Method;
 use crate::explain::overlay::{Heat, Style, write_overlay};
 use crate::explain::{Classes, Engine, Explanation, Options, Score, picture};
 use crate::input::{Geometry, Limits, OverLimit, Stream, UprightRows};
 use crate::memory::{Phase, tune_malloc};
-use crate::model::Model;
+use crate::model::SessionOptions;
 use crate::predict::{Answer, Options as PredictOptions, Read, Run, classify};
 use crate::report::gradcam::{Files, Shown};
 use crate::report::served::{write_answer, write_explained};
@@ -29,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +70,25 @@ pub struct Question {
 pub async fn answer(app: Arc<App>, slot: Slot, question: Question) -> Result<Response, Problem> {
     let (to, from) = oneshot::channel();
     let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
+    employ(app, slot, move |app| work(app, question, &runtime, to));
+    // A worker that panics drops its side.
+    from.await.unwrap_or_else(|_| Err(Problem::fault("the worker broke down on this picture")))
+}
+
+/// Has a worker do something in its slot, and give back what it leaves.
+pub fn employ<T: Send + 'static>(
+    app: Arc<App>,
+    slot: Slot,
+    work: impl FnOnce(&App) -> T + Send + 'static,
+) -> JoinHandle<T> {
+    spawn_blocking(move || {
         let begun = Instant::now();
-        work(&app, question, &runtime, to);
+        let done = work(&app);
         tune_malloc(Phase::Running);
         app.admission.took(begun.elapsed());
         drop(slot);
-    });
-    // A worker that panics drops its side.
-    from.await.unwrap_or_else(|_| Err(Problem::fault("the worker broke down on this picture")))
+        done
+    })
 }
 
 type Reply = oneshot::Sender<Result<Response, Problem>>;
@@ -123,17 +133,17 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
             warnings: engine.model().warnings().to_vec(),
         };
         let name = &question.upload.name;
-        let (mut answer, explanations) = match engine {
-            Engine::Plain(model) => (plain(model, name, &read, &run, question.top)?, Vec::new()),
+        let (answer, explanations) = match engine {
+            Engine::Plain(model) => (classify(model, name, &read, run.cut(question.top))?, Vec::new()),
             Engine::Explaining(explainer) => picture(explainer, name, &read, &options, &run, &mut ())?,
         };
-        answer.predictions.truncate(question.top.unwrap_or(usize::MAX));
         Ok((run, answer, explanations))
     });
     app.metrics.took("network", begun.elapsed());
     let is_special = question.explain.as_ref().is_some_and(|e| e.layer.is_some() || e.method != Method::GradCam);
     let (run, answer, explanations) = done.map_err(|error| failed(&error, is_special))?;
-    let style = Style { heatmap_only: question.explain.as_ref().is_some_and(|explain| explain.is_alone), ..STYLE };
+    let style =
+        Style { heatmap_only: question.explain.as_ref().is_some_and(|explain| explain.is_alone), ..Style::USUAL };
     let explained = question.explain.and_then(|_| explanations.into_iter().next());
     let explanation = explained.map(|explanation| shown(explanation, &mut read, &run, limits, style)).transpose();
     let explanation = explanation.map_err(|error| unreadable(&question.upload.name, &error))?;
@@ -150,7 +160,7 @@ pub fn limits(app: &App) -> Limits {
 }
 
 fn options(top: Option<usize>, explain: Option<&Explain>, limits: Limits, threshold: Option<f64>) -> Options {
-    let session = crate::model::SessionOptions { threads: 1, spinning: false };
+    let session = SessionOptions { threads: 1, spinning: false };
     let explain = explain.cloned();
     Options {
         predict: PredictOptions { top, threshold, limits, session },
@@ -160,10 +170,6 @@ fn options(top: Option<usize>, explain: Option<&Explain>, limits: Limits, thresh
         smooth: Vec::new(),
         classes: explain.map_or(Classes::Best(1), |explain| explain.classes),
     }
-}
-
-fn plain(model: &mut Model, name: &str, read: &Read, run: &Run, top: Option<usize>) -> Result<Answer> {
-    classify(model, name, read, run.cut(top))
 }
 
 /// A picture that cannot be read: 413 where it is only too large, else 422.

@@ -1,13 +1,13 @@
 //! What a request takes, measured in a child of the same program that does what a worker does: if that is too much, the child dies of it and not
 //! the server.
-use crate::explain::overlay::{Colormap, Heat, Style, write_overlay};
+use crate::explain::overlay::{Heat, Style, write_overlay};
 use crate::explain::{Engine, Map, Wanted};
 use crate::input::{Geometry, Limits, Stream, UprightRows, write_drawn_photo};
 use crate::memory::{Phase, Status, be_killed_first, reset_peak, tune_malloc};
 use crate::model::{Card, Prepared, SessionOptions};
 use crate::predict::Read;
 use crate::units::{Bytes, Size};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub fn measure(work: &Work) -> Result<Cost> {
     let options = SessionOptions { threads: work.threads, spinning: false };
     let mut engine = Engine::start(prepared, wanted.as_ref(), &options)?;
     engine.model().identity()?;
-    let map = answer(&mut engine, &read)?;
+    let map = engine.answer(&read.picture.tensor)?;
     bench.paint(read, map.as_ref())?;
     let first = own()?.peak;
     tune_malloc(Phase::Running);
@@ -79,7 +79,7 @@ pub fn measure(work: &Work) -> Result<Cost> {
         let read = bench.read();
         // Both are where the other is: the worst case counts.
         together.wait();
-        let in_turn = |read: &Read| answer(&mut engine.lock().unwrap_or_else(PoisonError::into_inner), read);
+        let in_turn = |read: &Read| engine.lock().unwrap_or_else(PoisonError::into_inner).answer(&read.picture.tensor);
         let answered = read.and_then(|read| in_turn(&read).map(|map| (read, map)));
         together.wait();
         answered.and_then(|(read, map)| bench.paint(read, map.as_ref()))
@@ -118,21 +118,6 @@ impl Bench {
         let Some(heat) = map.and_then(|map| Heat::new(map).ok()) else { return Ok(()) };
         let geometry = Geometry::of(read.picture.size, &self.card.input);
         let mut rows = UprightRows::open(read.photo.again(), &self.limits, UprightRows::BUFFER)?;
-        write_overlay(&mut rows, &geometry, &heat, &STYLE, io::sink(), None)
-    }
-}
-
-/// How overlays are painted.
-pub const STYLE: Style =
-    Style { alpha: Style::ALPHA, colormap: Colormap::Jet, heatmap_only: false, contour: None, side_by_side: None };
-
-fn answer(engine: &mut Engine, read: &Read) -> Result<Option<Map>> {
-    let tensor = &read.picture.tensor;
-    match engine {
-        Engine::Plain(model) => model.probabilities(tensor).map(|_| None),
-        Engine::Explaining(explainer) => {
-            let map = explainer.explain(tensor, None)?.map.context("the graph gave no map")?;
-            Ok(Some(explainer.layer().arranged(map)?))
-        }
+        write_overlay(&mut rows, &geometry, &heat, &Style::USUAL, io::sink(), None)
     }
 }

@@ -45,6 +45,10 @@ impl Style {
     /// Half heat, half photo.
     pub const ALPHA: f32 = 0.5;
 
+    /// Unless told otherwise.
+    pub const USUAL: Self =
+        Self { alpha: Self::ALPHA, colormap: Colormap::Jet, heatmap_only: false, contour: None, side_by_side: None };
+
     /// An error that names the flag whose value is out of range.
     pub fn check(&self) -> Result<()> {
         ensure!((0.0..=1.0).contains(&self.alpha), "`--alpha` is {}; it has to lie between 0 and 1", self.alpha);

@@ -3,7 +3,7 @@ use super::tensor::{Data, Output, Parameters, Request as Asked, Response as Answ
 use super::{IMAGE, PROBABILITIES, Place, Refusal, VERSION};
 use crate::input::Stream;
 use crate::predict::{Read, rank};
-use crate::serve::answer::{limits, unreadable};
+use crate::serve::answer::{employ, limits, unreadable};
 use crate::serve::app::App;
 use crate::serve::body;
 use crate::serve::problem::Problem;
@@ -17,8 +17,6 @@ use base64::engine::general_purpose::STANDARD;
 use ndarray::Array4;
 use std::io::Cursor;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::task::spawn_blocking;
 
 /// Bytes of the JSON, where binary tensors follow it (Triton's binary data extension).
 const LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -35,15 +33,7 @@ pub async fn infer(
     let length = header_length(request.headers())?;
     let bytes = app.admission.arriving(body::whole(request, longest)).await?;
     let slot = ticket.slot().await;
-    let done = spawn_blocking(move || {
-        let begun = Instant::now();
-        let answered = answer(&app, model, &bytes, length);
-        drop(bytes);
-        crate::memory::tune_malloc(crate::memory::Phase::Running);
-        app.admission.took(begun.elapsed());
-        drop(slot);
-        answered
-    });
+    let done = employ(app, slot, move |app| answer(app, model, &bytes, length));
     Ok(done.await.unwrap_or_else(|_| Err(Problem::fault("the worker broke down on this request")))?)
 }
 

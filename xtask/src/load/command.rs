@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::bench::python::{Packages, Python};
+use crate::bench::sides::CLASSIFY;
 use crate::workspace;
 
 /// Python's side: what one would write with `FastAPI`.
@@ -42,6 +43,7 @@ pub fn dermai(binary: &Path, model: &Path, threads: usize) -> Command {
 
 /// Python's server with the same.
 pub fn python(python: &Python, model: &Path, threads: usize) -> Result<Command> {
+    python.script(CLASSIFY)?; // imported by the other
     let mut command = python.script(SCRIPT)?;
     command.current_dir(workspace::root()).arg(model).arg(threads.to_string());
     Ok(command)

@@ -5,50 +5,11 @@ import base64, io, json, pathlib, socket, sys
 import numpy as np, onnxruntime, uvicorn, yaml
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from PIL import Image
 
-FILTERS = {
-    "nearest": Image.NEAREST,
-    "box": Image.BOX,
-    "bilinear": Image.BILINEAR,
-    "bicubic": Image.BICUBIC,
-    "lanczos": Image.LANCZOS,
-}
+from classify import preprocess, probabilities
+
 MOST = 20 << 20
 TOP = 5
-
-
-def preprocess(pixels, spec):
-    """The float32 tensor that the card's `input` makes of an image."""
-    height, width = spec["size"]
-    resize = spec["resize"]
-    pixels = pixels.convert("RGB")
-    if resize["mode"] == "stretch":
-        pixels = pixels.resize((width, height), FILTERS[resize["filter"]])
-    elif resize["mode"] == "crop":
-        shortest, (w, h) = resize["shortest"], pixels.size
-        size = (shortest, int(shortest * h / w)) if w <= h else (int(shortest * w / h), shortest)
-        pixels = pixels.resize(size, FILTERS[resize["filter"]])
-        left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
-        pixels = pixels.crop((left, top, left + width, top + height))
-    else:
-        sys.exit(f"resize mode {resize['mode']} is not known here")
-    values = np.asarray(pixels, np.float32)
-    if spec["color"] == "BGR":
-        values = values[..., ::-1]
-    values = (values * np.float32(spec["scale"]) - np.float32(spec["mean"])) / np.float32(spec["std"])
-    if spec["layout"] == "NCHW":
-        values = values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values)[None]
-
-
-def probabilities(raw, output):
-    """What the card's `output` makes of the network's numbers."""
-    if output["kind"] != "logits":
-        return raw
-    raw = raw.astype(np.float64) / output.get("temperature", 1.0)
-    powers = np.exp(raw - raw.max())
-    return powers / powers.sum()
 
 
 class Classifier:
@@ -62,7 +23,7 @@ class Classifier:
 
     def answer(self, data):
         try:
-            tensor = preprocess(Image.open(io.BytesIO(data)), self.card["input"])
+            tensor = preprocess(io.BytesIO(data), self.card["input"])
         except (OSError, SyntaxError, ValueError) as error:
             raise HTTPException(422, f"the picture cannot be read: {error}") from error
         values = probabilities(self.session.run(None, {self.feed: tensor})[0][0], self.card["output"])
