@@ -15,6 +15,14 @@ use super::{ExitStatus, say};
 /// Memory that is assumed where no cgroup says it: Render's smallest plans.
 pub const USUAL_BUDGET: Bytes = Bytes::mb(512);
 
+/// A probability that a user has typed.
+pub fn probability(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|p| (0.0..=1.0).contains(p))
+        .ok_or_else(|| "expected a number from 0 to 1, such as `0.5`".to_owned())
+}
+
 /// Images and model, and what they may cost.
 #[derive(Debug, clap::Args)]
 pub struct Common {

@@ -1,6 +1,6 @@
 //! `dermai predict`: images to ranked classes.
 use super::ExitStatus;
-use super::common::{Common, end, warn};
+use super::common::{Common, end, probability, warn};
 use super::output::Target;
 use crate::input::Source;
 use crate::model::Prepared;
@@ -75,13 +75,6 @@ impl FromStr for Shard {
             .filter(|s| (1..=s.of).contains(&s.index))
             .ok_or_else(|| format!("`{text}` is not a part: expected I/N with I from 1 to N, such as `2/8`"))
     }
-}
-
-fn probability(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|p| (0.0..=1.0).contains(p))
-        .ok_or_else(|| "expected a number from 0 to 1, such as `0.5`".to_owned())
 }
 
 /// Runs the command.

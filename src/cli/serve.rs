@@ -1,6 +1,7 @@
 //! `dermai serve`: the HTTP server.
-use super::common::{USUAL_BUDGET, warn};
+use super::common::{USUAL_BUDGET, probability, warn};
 use super::{ExitStatus, say};
+use crate::explain::layer_named;
 use crate::input::Limits;
 use crate::memory::granted;
 use crate::model::{Prepared, SessionOptions};
@@ -13,6 +14,7 @@ use std::io::{self, Write, stdout};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -51,6 +53,12 @@ pub struct Args {
     /// Make maps: `true` or `false`.
     #[arg(long, env = "ENABLE_GRADCAM", value_name = "BOOL", default_value = "true", value_parser = FalseyValueParser::new(), action = clap::ArgAction::Set)]
     gradcam: bool,
+    /// The layer that maps explain unless a request names another one; the card's, or the last feature map, if left out.
+    #[arg(long, value_name = "NAME", conflicts_with = "models")]
+    layer: Option<String>,
+    /// Below this probability (0 to 1) an answer counts as uncertain; the card's if left out.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    threshold: Option<f64>,
     /// Load the model before the first request.
     #[arg(long)]
     preload: bool,
@@ -60,6 +68,9 @@ pub struct Args {
     /// Threads for the network; by the CPU quota if left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Requests worked on at once, at most, where memory allows more; by the CPU quota if left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Limits")]
+    workers: Option<u16>,
     /// Memory of the whole server, such as `512MB`; the cgroup's limit if left out, else 512 MB.
     #[arg(short, long, value_name = "SIZE", help_heading = "Limits")]
     budget: Option<Bytes>,
@@ -119,6 +130,9 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     for model in &models {
         warn(&model.prepared.warnings, quiet);
     }
+    if let Some(layer) = &args.layer {
+        layer_named(&models[0].prepared, Some(layer)).context("`--layer`")?;
+    }
     let grant = granted(Path::new("/"));
     let budget = args.budget.or(grant.memory).unwrap_or(USUAL_BUDGET);
     let threads = args.threads.map_or_else(|| grant.threads(), usize::from);
@@ -127,17 +141,19 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
         address: address(args)?,
         models,
         gradcam: args.gradcam,
+        layer: args.layer.clone(),
+        threshold: args.threshold,
         preload: args.preload,
         idle_unload: Some(args.idle_unload).filter(|time| !time.is_zero()),
         budget,
         body: args.max_body,
         limits,
         queue: args.queue.into(),
-        workers: grant.threads(),
+        workers: args.workers.map_or_else(|| grant.threads(), usize::from),
         session: SessionOptions { threads, spinning: false },
         cors: args.cors.clone(),
         grace: GRACE,
-        measuring: Box::new(measuring),
+        measuring: Arc::new(measuring),
     };
     log(quiet)?;
     Ok(match serve::run(config)? {

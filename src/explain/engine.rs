@@ -1,8 +1,9 @@
 //! A running network as a deployment keeps it in memory: one session, with a backward pass behind it where maps are wanted.
 use super::Map;
 use super::explainer::{Explainer, Wanted};
+use super::run::{Options, explain};
 use crate::model::{Model, Prepared, SessionOptions};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use ndarray::Array4;
 
 /// A running network.
@@ -23,17 +24,14 @@ impl Engine {
         })
     }
 
-    /// Answers a tensor in the card's layout. Gives the best class's map, `[h, w]`, where maps are made.
-    pub fn answer(&mut self, tensor: &Array4<f32>) -> Result<Option<Map>> {
+    /// Answers a tensor in the card's layout. Gives the map, `[h, w]`, where maps are made: as `options` say, which it was started for.
+    pub fn answer(&mut self, tensor: &Array4<f32>, options: &Options) -> Result<Option<Map>> {
         match self {
             Self::Plain(model) => {
                 ensure!(!model.probabilities(tensor)?.is_empty(), "the model gave no answer");
                 Ok(None)
             }
-            Self::Explaining(explainer) => {
-                let map = explainer.explain(tensor, None)?.map.context("the graph gave no map")?;
-                Ok(Some(explainer.layer().arranged(map)?))
-            }
+            Self::Explaining(explainer) => Ok(Some(explain(explainer, tensor, options, &mut ())?.2)),
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Activations, Map, Network};
 use crate::input::Layout;
 use crate::model::{Feed, Model, Prepared, SessionOptions};
 use crate::onnx::{ElementType, Graph, Node, Patch, Port, Shapes, TensorProto, infer};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use ndarray::{Array3, Array4, ArrayD};
 
 /// Names of what is added start with this; no exporter writes it.
@@ -128,6 +128,25 @@ pub fn layers_of(prepared: &Prepared) -> Result<Layers> {
     Ok(Reading::of(prepared)?.layers)
 }
 
+/// The layer that a name means, or the one that is explained where none is named; the runtime is not loaded.
+///
+/// # Errors
+/// When the model has no such layer, or it cannot be explained.
+pub fn layer_named(prepared: &Prepared, name: Option<&str>) -> Result<Layer> {
+    if prepared.is_form() {
+        let layer = form_layer(&prepared.clone().explaining()?)?;
+        return match name.filter(|name| *name != layer.name) {
+            Some(other) => Err(other_layer(&layer, other)),
+            None => Ok(layer),
+        };
+    }
+    Reading::of(prepared)?.layer(name).cloned()
+}
+
+fn other_layer(layer: &Layer, other: &str) -> anyhow::Error {
+    anyhow!("the bundle explains layer `{}` by Grad-CAM of the logit, and not `{other}`; {BY_SOURCE}", layer.name)
+}
+
 /// The layer that a bundle's graph explains.
 fn form_layer(explaining: &Prepared) -> Result<Layer> {
     let note = explaining.note(NOTE).context("the bundle's graph does not say which layer it explains")?;
@@ -196,10 +215,11 @@ impl Explainer {
     fn of_form(prepared: Prepared, wanted: &Wanted, options: &SessionOptions) -> Result<Self> {
         let prepared = prepared.explaining()?;
         let layer = form_layer(&prepared)?;
-        let other = wanted.layer.as_ref().filter(|name| **name != layer.name);
-        if other.is_some() || wanted.whole || wanted.score != Score::Logit {
-            let what = other.map_or_else(|| "nothing else".to_owned(), |name| format!("not `{name}`"));
-            bail!("the bundle explains layer `{}` by Grad-CAM of the logit, and {what}; {BY_SOURCE}", layer.name);
+        if let Some(other) = wanted.layer.as_ref().filter(|name| **name != layer.name) {
+            return Err(other_layer(&layer, other));
+        }
+        if wanted.whole || wanted.score != Score::Logit {
+            bail!("the bundle explains layer `{}` by Grad-CAM of the logit, and nothing else; {BY_SOURCE}", layer.name);
         }
         let model = prepared.start(options)?;
         let outputs = vec![CHOSEN.to_owned(), MAP.to_owned()];

@@ -12,14 +12,16 @@ pub mod faithfulness;
 mod layers;
 pub mod overlay;
 mod randomise;
+mod rehearsal;
 mod run;
 mod score;
 pub mod smooth;
 
 pub use check::{Checked, Mean, Report, check};
 pub use engine::Engine;
-pub use explainer::{Explained, Explainer, Reading, Wanted, layers_of};
+pub use explainer::{Explained, Explainer, Reading, Wanted, layer_named, layers_of};
 pub use layers::{Layer, Layers};
+pub use rehearsal::Rehearsal;
 pub use run::{Classes, Explanation, Options, Sink, Watch, picture, run};
 pub use score::{Head, Score};
 

@@ -143,6 +143,12 @@ pub fn run(
 }
 
 impl Options {
+    /// Grad-CAM of the best class's logit, at the card's layer or the last feature map.
+    pub fn usual(predict: PredictOptions) -> Self {
+        let (score, method) = (Score::Logit, Method::GradCam);
+        Self { predict, layer: None, score, method, smooth: Vec::new(), classes: Classes::Best(1) }
+    }
+
     /// Whether feature map and gradient have to leave the graph: Grad-CAM's own map is computed inside it.
     fn whole(&self) -> bool {
         self.method != Method::GradCam || !self.smooth.is_empty()

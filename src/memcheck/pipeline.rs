@@ -1,20 +1,16 @@
 //! The pipeline that a deployment runs, in the order in which `predict`, `gradcam` and a server that loads its model at the first request run it:
 //! what the measured child does.
 use super::protocol::{Answering, Marks};
-use crate::explain::overlay::{Heat, Style, write_overlay};
-use crate::explain::{Engine, Map, Wanted};
-use crate::input::{Geometry, Limits, Source, UprightRows};
+use crate::explain::{Engine, Map, Options, Rehearsal};
+use crate::input::{Limits, Source};
 use crate::memory::{Phase, tune_malloc};
-use crate::model::{Card, Prepared, Runtime, SessionOptions};
-use crate::predict::{Read, each};
+use crate::model::{Prepared, Runtime, SessionOptions};
+use crate::predict::{Options as PredictOptions, Read, each};
 use crate::units::Bytes;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
-use std::sync::{Barrier, Mutex, PoisonError};
-use std::thread;
 
 /// From the start of the process until it knows its model's card and graph.
 pub const START: &str = "start";
@@ -28,7 +24,7 @@ pub const MODEL: &str = "load model";
 pub const INFER: &str = "infer";
 /// Running the network with the backward pass behind it: one graph, so one stage.
 pub const EXPLAIN: &str = "infer, explain";
-/// Painting the map over the photo, as a PNG.
+/// Painting the map over the photo, as a PNG in a file: its pages are charged, too.
 pub const ENCODE: &str = "encode";
 /// Giving back what a request leaves.
 pub const CLEANUP: &str = "cleanup";
@@ -74,28 +70,27 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
     let prepared = Prepared::find(Some(&work.model))?;
     let pictures: Vec<Source> = work.pictures.iter().cloned().map(Source::Path).collect();
     let first = pictures.first().context("no picture is named")?;
-    let card = prepared.card.clone();
-    let limits = Limits::within(Bytes(work.memory));
-    let bench = Bench { card, limits };
+    let rehearsal = Rehearsal { card: prepared.card.clone(), options: options(work) };
+    let limits = rehearsal.options.predict.limits;
     let mut waiting = Some(prepared);
     let mut running = None;
     marks.stage(DECODE)?;
     // On the same threads as `predict`: malloc gives each an arena of its own.
-    each(std::slice::from_ref(first), &bench.card.input, &limits, &mut (), |source, read| {
+    each(std::slice::from_ref(first), &rehearsal.card.input, &limits, &mut (), |source, read| {
         let read = read.with_context(|| format!("`{}`", source.name()))?;
         marks.stage(RUNTIME)?;
         Runtime::load()?;
         marks.stage(MODEL)?;
         let prepared = waiting.take().context("there is one picture")?;
-        let engine = running.insert(start(prepared, work)?);
+        let engine = running.insert(start(prepared, work, &rehearsal.options)?);
         let model = engine.model();
         let by_portable = model.by_portable().map(str::to_owned);
         marks.note(&serde_json::to_string(&Answering { identity: model.identity()?.clone(), by_portable })?)?;
         marks.stage(if work.gradcam { EXPLAIN } else { INFER })?;
-        let map = engine.answer(&read.picture.tensor)?;
+        let map = engine.answer(&read.picture.tensor, &rehearsal.options)?;
         if work.gradcam {
             marks.stage(ENCODE)?;
-            bench.paint(read, map.as_ref())?;
+            paint(&rehearsal, read, map.as_ref())?;
         } else {
             drop(read);
         }
@@ -103,73 +98,41 @@ pub fn run(work: &Work, marks: &mut dyn Marks) -> Result<()> {
     })?;
     tune_malloc(Phase::Running);
     let mut engine = running.context("there is one picture")?;
+    let read = |picture: &Source| {
+        Read::from(picture, &rehearsal.card.input, &limits).with_context(|| format!("`{}`", picture.name()))
+    };
     if work.requests > 0 {
         marks.stage(REQUESTS)?;
         // The first picture was answered just now.
         for picture in pictures.iter().cycle().skip(1).take(work.requests) {
-            let read = bench.read(picture)?;
-            let map = engine.answer(&read.picture.tensor)?;
-            bench.paint(read, map.as_ref())?;
+            rehearsal.answer(&mut engine, read(picture)?)?;
             tune_malloc(Phase::Running);
             marks.step()?;
         }
     }
     if work.at_once {
         marks.stage(TWO)?;
-        two_at_once(&bench, first, engine)?;
+        rehearsal.two_at_once(engine, ROUNDS, || read(first))?;
     }
     Ok(())
 }
 
-/// What every request needs.
-struct Bench {
-    card: Card,
-    limits: Limits,
+/// As `gradcam -o` does it.
+fn paint(rehearsal: &Rehearsal, read: Read, map: Option<&Map>) -> Result<()> {
+    let file = tempfile::tempfile().context("a temporary file cannot be made for the overlay")?;
+    let mut out = BufWriter::new(file);
+    rehearsal.paint(read, map, &mut out)?;
+    out.into_inner().context("the overlay cannot be written")?;
+    Ok(())
 }
 
-impl Bench {
-    fn read(&self, picture: &Source) -> Result<Read> {
-        Read::from(picture, &self.card.input, &self.limits).with_context(|| format!("`{}`", picture.name()))
-    }
-
-    /// Paints the map over its photo into a file, as `gradcam` does, and gives the file; a map that is flat is not painted.
-    fn paint(&self, mut read: Read, map: Option<&Map>) -> Result<Option<File>> {
-        let Some(heat) = map.and_then(|map| Heat::new(map).ok()) else { return Ok(None) };
-        let geometry = Geometry::of(read.picture.size, &self.card.input);
-        let mut rows = UprightRows::open(read.photo.again(), &self.limits, UprightRows::BUFFER)?;
-        let file = tempfile::tempfile().context("a temporary file cannot be made for the overlay")?;
-        let mut out = BufWriter::new(file);
-        write_overlay(&mut rows, &geometry, &heat, &Style::USUAL, &mut out, None)?;
-        let file = out.into_inner().context("the overlay cannot be written")?;
-        Ok(Some(file))
-    }
+fn options(work: &Work) -> Options {
+    let session = SessionOptions { threads: work.threads, spinning: false };
+    let predict = PredictOptions { top: None, threshold: None, limits: Limits::within(Bytes(work.memory)), session };
+    Options { layer: work.layer.clone(), ..Options::usual(predict) }
 }
 
-fn start(prepared: Prepared, work: &Work) -> Result<Engine> {
-    let options = SessionOptions { threads: work.threads, spinning: false };
-    let wanted = work.gradcam.then(|| Wanted { layer: work.layer.clone(), ..Wanted::default() });
-    Engine::start(prepared, wanted.as_ref(), &options)
-}
-
-fn two_at_once(bench: &Bench, picture: &Source, engine: Engine) -> Result<()> {
-    let engine = Mutex::new(engine);
-    // Both are where the other is: otherwise it is luck whether their peaks fall together, and the worst case is what counts.
-    let together = Barrier::new(2);
-    let one = || {
-        let read = bench.read(picture);
-        together.wait();
-        let in_turn = |read: &Read| engine.lock().unwrap_or_else(PoisonError::into_inner).answer(&read.picture.tensor);
-        let answered = read.and_then(|read| in_turn(&read).map(|map| (read, map)));
-        together.wait();
-        let painted = answered.and_then(|(read, map)| bench.paint(read, map.as_ref()));
-        together.wait();
-        painted.map(drop)
-    };
-    // Every round of both threads is gone through, whatever happens: one waits for the other.
-    let request = || (0..ROUNDS).map(|_| one()).fold(Ok(()), Result::and);
-    thread::scope(|scope| {
-        let other = scope.spawn(request);
-        let own = request();
-        other.join().map_err(|_| anyhow::anyhow!("a request panicked"))?.and(own)
-    })
+fn start(prepared: Prepared, work: &Work, options: &Options) -> Result<Engine> {
+    let wanted = work.gradcam.then(|| options.wanted());
+    Engine::start(prepared, wanted.as_ref(), &options.predict.session)
 }

@@ -20,6 +20,8 @@ const LEAST_BODY: Bytes = Bytes::mb(1);
 const PIECE: u64 = 1 << 10;
 /// At the end, a body that is on its way has so much time left: what it asks has to be worked on, too.
 const LAST_BODIES: Duration = Duration::from_secs(8);
+/// Nobody is let in who would likely wait for longer: what is in when the server is told to end has to be answered within 25 s.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// What fits into a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,7 @@ pub struct Admission {
 #[derive(Debug)]
 pub struct Ticket {
     _place: OwnedSemaphorePermit,
-    _pieces: OwnedSemaphorePermit,
+    pieces: OwnedSemaphorePermit,
     slots: Arc<Semaphore>,
 }
 
@@ -155,10 +157,38 @@ impl Admission {
             )));
         }
         let full = || Problem::too_many(self.wait());
+        if self.waits() > LONGEST_WAIT {
+            return Err(full());
+        }
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
-        let count = u32::try_from(pieces(length)).unwrap_or(u32::MAX);
-        let pieces = Arc::clone(&self.pieces).try_acquire_many_owned(count).map_err(|_| full())?;
-        Ok(Ticket { _place: place, _pieces: pieces, slots: Arc::clone(&self.slots) })
+        let pieces = self.take(length).ok_or_else(full)?;
+        Ok(Ticket { _place: place, pieces, slots: Arc::clone(&self.slots) })
+    }
+
+    /// Lets a request that is in take so much more, out of the memory for bodies.
+    ///
+    /// # Errors
+    /// 429 when it is not there now.
+    pub fn widen(&self, ticket: &mut Ticket, extra: Bytes) -> Result<(), Problem> {
+        let more = self.take(extra).ok_or_else(|| Problem::too_many(self.wait()))?;
+        ticket.pieces.merge(more);
+        Ok(())
+    }
+
+    fn take(&self, memory: Bytes) -> Option<OwnedSemaphorePermit> {
+        let count = u32::try_from(pieces(memory)).unwrap_or(u32::MAX);
+        Arc::clone(&self.pieces).try_acquire_many_owned(count).ok()
+    }
+
+    /// Waits until nobody works, and keeps it so.
+    ///
+    /// # Errors
+    /// 503 as [`Admission::room`].
+    pub async fn alone(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let slots = self.room()?.slots as u32;
+        let all = Arc::clone(&self.slots).acquire_many_owned(slots).await;
+        self.room()?;
+        all.map_err(|_| Problem::unavailable("the server is ending"))
     }
 
     /// Has a body read; at the end of the server it is given up before the server is.
@@ -183,11 +213,16 @@ impl Admission {
         self.usual.store(usual, Ordering::Relaxed);
     }
 
+    /// Time until who comes now is likely worked on.
+    fn waits(&self) -> Duration {
+        let slots = self.room().map_or(1, |room| room.slots) as u64;
+        let before = self.counts().0 as u64 / slots;
+        Duration::from_micros(self.usual.load(Ordering::Relaxed) * before)
+    }
+
     /// Seconds until a place is likely free: RFC 9110, 10.2.3.
     fn wait(&self) -> u64 {
-        let slots = self.room().map_or(1, |room| room.slots) as u64;
-        let micros = self.usual.load(Ordering::Relaxed) * self.queue.max(1) as u64 / slots;
-        micros.div_ceil(1_000_000).clamp(1, 60)
+        (self.waits().as_secs_f64().ceil() as u64).clamp(1, 60)
     }
 
     /// Requests that are in, and those of them that wait.
@@ -217,7 +252,7 @@ mod tests {
     use super::*;
 
     const MB: u64 = 1 << 20;
-    const COST: Cost = Cost { idle: 10 * MB, loaded: 50 * MB, one: 60 * MB, two: 64 * MB };
+    const COST: Cost = Cost { idle: 10 * MB, loaded: 50 * MB, one: 60 * MB, two: 64 * MB, micros: 0 };
 
     #[test]
     fn a_budget_is_divided_and_never_exceeded() {

@@ -6,7 +6,7 @@ use super::channel::pipe;
 use super::problem::Problem;
 use crate::explain::cam::Method;
 use crate::explain::overlay::{Heat, Style, write_overlay};
-use crate::explain::{Classes, Engine, Explanation, Options, Score, picture};
+use crate::explain::{Classes, Engine, Explanation, Options, picture};
 use crate::input::{Geometry, Limits, OverLimit, Stream, UprightRows};
 use crate::memory::{Phase, tune_malloc};
 use crate::model::SessionOptions;
@@ -14,6 +14,7 @@ use crate::predict::{Answer, Options as PredictOptions, Read, Run, classify};
 use crate::report::gradcam::{Files, Shown};
 use crate::report::served::{write_answer, write_explained};
 use crate::text::one_line;
+use crate::units::Bytes;
 use anyhow::{Context, Result};
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -48,6 +49,8 @@ pub struct Explain {
     pub method: Method,
     /// At which layer; none: the card's, or the last feature map.
     pub layer: Option<String>,
+    /// What that takes beyond a usual map.
+    pub extra: Bytes,
     /// Whether the heat is painted alone, without the photo.
     pub is_alone: bool,
 }
@@ -122,13 +125,15 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
     let stream = Stream::Memory(Cursor::new(question.upload.bytes));
     let mut read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(&question.upload.name, &error))?;
     app.metrics.took("read", begun.elapsed());
-    let options = options(question.top, question.explain.as_ref(), limits, card.threshold);
+    let threshold = app.threshold.or(card.threshold);
+    let options = options(question.top, question.explain.as_ref(), limits, threshold);
     let wanted = question.explain.as_ref().map(|_| options.wanted());
     let begun = Instant::now();
-    let done = app.desk.with(question.model, wanted.as_ref(), |engine| {
+    let extra = question.explain.as_ref().map_or(Bytes(0), |explain| explain.extra);
+    let done = app.desk.with(question.model, wanted.as_ref(), extra, |engine| {
         let run = Run {
             identity: Some(engine.model().identity()?.clone()),
-            threshold: card.threshold,
+            threshold,
             card,
             warnings: engine.model().warnings().to_vec(),
         };
@@ -140,7 +145,8 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
         Ok((run, answer, explanations))
     });
     app.metrics.took("network", begun.elapsed());
-    let is_special = question.explain.as_ref().is_some_and(|e| e.layer.is_some() || e.method != Method::GradCam);
+    let differs = |e: &Explain| e.layer.as_deref() != app.desk.layer() || e.method != Method::GradCam;
+    let is_special = question.explain.as_ref().is_some_and(differs);
     let (run, answer, explanations) = done.map_err(|error| failed(&error, is_special))?;
     let style =
         Style { heatmap_only: question.explain.as_ref().is_some_and(|explain| explain.is_alone), ..Style::USUAL };
@@ -161,14 +167,10 @@ pub fn limits(app: &App) -> Limits {
 
 fn options(top: Option<usize>, explain: Option<&Explain>, limits: Limits, threshold: Option<f64>) -> Options {
     let session = SessionOptions { threads: 1, spinning: false };
-    let explain = explain.cloned();
-    Options {
-        predict: PredictOptions { top, threshold, limits, session },
-        layer: explain.as_ref().and_then(|explain| explain.layer.clone()),
-        score: Score::Logit,
-        method: explain.as_ref().map_or(Method::GradCam, |explain| explain.method),
-        smooth: Vec::new(),
-        classes: explain.map_or(Classes::Best(1), |explain| explain.classes),
+    let usual = Options::usual(PredictOptions { top, threshold, limits, session });
+    match explain.cloned() {
+        None => usual,
+        Some(Explain { classes, method, layer, .. }) => Options { layer, method, classes, ..usual },
     }
 }
 

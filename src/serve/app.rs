@@ -2,10 +2,13 @@
 use super::Admission;
 use super::config::Config;
 use super::desk::Desk;
+use super::measuring::Measurer;
 use super::metrics::Metrics;
 use super::oip;
 use super::problem::Problem;
 use super::routes::{about, health, memory, models, page, predict};
+use super::special::Specials;
+use crate::explain::Wanted;
 use crate::input::Limits;
 use crate::units::Bytes;
 use axum::Router;
@@ -17,7 +20,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
@@ -35,17 +38,30 @@ pub struct App {
     pub budget: Bytes,
     /// What a picture may cost.
     pub limits: Limits,
+    /// Below this probability an answer counts as uncertain; none: the card's.
+    pub threshold: Option<f64>,
+    /// Measures what requests take.
+    pub measurer: Measurer,
+    /// What maps take that are not the usual ones.
+    pub specials: Specials,
+    /// What is served; known once somebody has asked.
+    pub about: OnceLock<Vec<models::About>>,
 }
 
 impl App {
     /// Nothing is loaded and nobody let in yet.
     pub fn new(config: &Config) -> Self {
+        let usual = config.gradcam.then(|| Wanted { layer: config.layer.clone(), ..Wanted::default() });
         Self {
             admission: Admission::new(config.queue, config.body),
-            desk: Desk::new(config.models.clone(), config.gradcam, config.session),
+            desk: Desk::new(config.models.clone(), usual, config.session),
             metrics: Metrics::new(),
             budget: config.budget,
             limits: config.limits,
+            threshold: config.threshold,
+            measurer: Measurer::new(config),
+            specials: Specials::default(),
+            about: OnceLock::new(),
         }
     }
 }

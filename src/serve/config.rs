@@ -8,6 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A model that is served.
@@ -27,6 +28,10 @@ pub struct Config {
     pub models: Vec<Named>,
     /// Whether maps are made.
     pub gradcam: bool,
+    /// The layer that maps explain; none: the card's, or the last feature map.
+    pub layer: Option<String>,
+    /// Below this probability an answer counts as uncertain; none: the card's.
+    pub threshold: Option<f64>,
     /// Whether the first model is loaded before the first request.
     pub preload: bool,
     /// Models that nobody has asked for so long are unloaded; none: never.
@@ -52,7 +57,7 @@ pub struct Config {
 }
 
 /// Makes the command of a child that does a work.
-pub type Measuring = Box<dyn Fn(&Work) -> Result<Command> + Send + Sync>;
+pub type Measuring = Arc<dyn Fn(&Work) -> Result<Command> + Send + Sync>;
 
 /// The models in a folder of models: `NAME/model.yaml`, `NAME/model.onnx` or `NAME.onnx`, by name.
 ///

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 pub struct Desk {
     models: Vec<Named>,
     costs: Vec<OnceLock<Cost>>,
-    gradcam: bool,
+    /// What maps are made of unless a request wants another kind; none: no maps are made.
+    usual: Option<Wanted>,
     session: SessionOptions,
     /// Memory of all that may be loaded at once; none: it is not known yet.
     room: OnceLock<Bytes>,
@@ -31,9 +32,9 @@ struct Loaded {
 
 impl Desk {
     /// Nothing is loaded yet.
-    pub fn new(models: Vec<Named>, gradcam: bool, session: SessionOptions) -> Self {
+    pub fn new(models: Vec<Named>, usual: Option<Wanted>, session: SessionOptions) -> Self {
         let costs = models.iter().map(|_| OnceLock::new()).collect();
-        Self { models, costs, gradcam, session, room: OnceLock::new(), loaded: Mutex::default() }
+        Self { models, costs, usual, session, room: OnceLock::new(), loaded: Mutex::default() }
     }
 
     /// The models.
@@ -48,7 +49,12 @@ impl Desk {
 
     /// Whether maps are made.
     pub fn gradcam(&self) -> bool {
-        self.gradcam
+        self.usual.is_some()
+    }
+
+    /// The layer that is explained unless a request wants another one; none: each model's own.
+    pub fn layer(&self) -> Option<&str> {
+        self.usual.as_ref()?.layer.as_deref()
     }
 
     /// Notes what a model takes.
@@ -77,17 +83,18 @@ impl Desk {
         Some(loaded.iter().map(|one| self.models[one.model].name.as_str()).collect())
     }
 
-    /// Has a model do some work, loaded if it is not; `wanted` says what maps are wanted, if any are. Waits for whoever is at work.
+    /// Has a model do some work, loaded if it is not; `wanted` says what maps are wanted, if any are. Waits for whoever is at work. What takes
+    /// `extra` memory, beyond the usual graph, does not stay.
     pub fn with<T>(
         &self,
         model: usize,
         wanted: Option<&Wanted>,
+        extra: Bytes,
         work: impl FnOnce(&mut Engine) -> Result<T>,
     ) -> Result<T> {
         let mut loaded = self.lock();
         // Where maps are made, answers come by the same graph: one session is enough.
-        let usual = self.gradcam.then(Wanted::default);
-        let wanted = wanted.or(usual.as_ref());
+        let wanted = wanted.or(self.usual.as_ref());
         let at = loaded.iter().position(|one| one.model == model && one.wanted.as_ref() == wanted);
         let mut one = if let Some(at) = at {
             loaded.remove(at)
@@ -97,7 +104,9 @@ impl Desk {
         };
         let done = work(&mut one.engine);
         one.used = Instant::now();
-        loaded.push(one);
+        if extra.0 == 0 {
+            loaded.push(one);
+        }
         done
     }
 
@@ -120,6 +129,12 @@ impl Desk {
         tune_malloc(Phase::Running);
     }
 
+    /// Unloads everything.
+    pub fn clear(&self) {
+        self.lock().clear();
+        tune_malloc(Phase::Running);
+    }
+
     /// Unloads what was not used for so long. Gives the time until something else may have to go.
     pub fn unload(&self, idle: Duration) -> Duration {
         let mut loaded = self.lock();
@@ -134,7 +149,7 @@ impl Desk {
 
     /// Loads a model before anybody asks for it.
     pub fn preload(&self, model: usize) -> Result<()> {
-        self.with(model, None, |_| Ok(())).with_context(|| format!("model `{}`", self.models[model].name))
+        self.with(model, None, Bytes(0), |_| Ok(())).with_context(|| format!("model `{}`", self.models[model].name))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Loaded>> {

@@ -1,7 +1,11 @@
 //! Connections: accepted while the server runs, each with time limits, and finished when it ends.
+use super::linger::Lingering;
 use super::shutdown::{Shutdown, Stage};
 use axum::Router;
+use axum::response::Response;
 use futures_util::FutureExt;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -9,11 +13,12 @@ use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 use tower_http::normalize_path::NormalizePathLayer;
 
 /// Connections at once; others wait in the kernel's queue.
@@ -52,7 +57,14 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grac
         let app = NormalizePathLayer::trim_trailing_slash().layer(app.clone());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
-        let service = TowerToHyperService::new(app);
+        let failed = Arc::new(AtomicBool::new(false));
+        let stream = Lingering::new(stream, Arc::clone(&failed));
+        let noting = ServiceExt::<Request<Incoming>>::map_response(app, move |response: Response| {
+            let is_error = response.status().is_client_error() || response.status().is_server_error();
+            failed.store(is_error, Ordering::Relaxed);
+            response
+        });
+        let service = TowerToHyperService::new(noting);
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _ = connection.await; // a client that breaks off is no fault of ours

@@ -13,12 +13,15 @@ mod channel;
 mod config;
 mod cost;
 mod desk;
+mod linger;
 mod listen;
+mod measuring;
 mod metrics;
 mod oip;
 mod problem;
 mod routes;
 mod shutdown;
+mod special;
 mod start;
 
 pub use config::{Config, Named, named};

@@ -2,12 +2,12 @@
 use super::admission::Room;
 use super::app::{App, router};
 use super::config::Config;
-use super::cost::{Cost, Work};
+use super::cost::Cost;
 use super::listen::{bind, serve};
 use super::shutdown::{Shutdown, Stage};
 use crate::memory::lower_priority;
 use crate::units::Bytes;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -102,19 +102,14 @@ async fn prepare(app: Arc<App>, config: Config) {
 async fn measured(app: &App, config: &Config) -> Result<Room, String> {
     let mut largest: Option<Cost> = None;
     for (at, model) in config.models.iter().enumerate() {
-        let work = Work {
-            model: model.prepared.place().to_owned(),
-            gradcam: config.gradcam,
-            threads: config.session.threads,
-            memory: config.budget.0,
-        };
-        let cost = child(config, &work).await.map_err(|error| format!("model `{}`: {error:#}", model.name))?;
+        let cost = app.measurer.usual(model).await.map_err(|error| format!("model `{}`: {error:#}", model.name))?;
         tracing::info!(
             model = model.name,
             idle = cost.idle,
             loaded = cost.loaded,
             one = cost.one,
             two = cost.two,
+            milliseconds = cost.micros as f64 / 1e3,
             "measured"
         );
         app.desk.price(at, cost);
@@ -123,6 +118,7 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
         }
     }
     let largest = largest.ok_or("there is no model")?;
+    app.admission.took(Duration::from_micros(largest.micros));
     let room = Room::of(config.budget, &largest, config.workers).map_err(|needed| {
         let budget = config.budget;
         format!("one request takes {needed}, and the budget is {budget}: `dermai quantize` makes a smaller form of the model")
@@ -133,19 +129,4 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
         config.budget.0.saturating_sub(busy + largest.idle + room.bodies.0 + room.decoder.0 * room.slots as u64);
     app.desk.limit(Bytes(others));
     Ok(room)
-}
-
-/// Runs the child, and reads what it says.
-async fn child(config: &Config, work: &Work) -> Result<Cost> {
-    let mut command = tokio::process::Command::from((config.measuring)(work)?);
-    let output = command.kill_on_drop(true).output().await.context("the measurement cannot be started")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().last().unwrap_or_default();
-        match output.status.code() {
-            Some(_) => bail!("{}", said.strip_prefix("error: ").unwrap_or(said)),
-            None => bail!("the measurement was killed: a request takes more than there is"),
-        }
-    }
-    serde_json::from_slice(&output.stdout).context("the measurement gave something else than figures")
 }

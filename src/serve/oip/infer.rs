@@ -7,6 +7,7 @@ use crate::serve::answer::{employ, limits, unreadable};
 use crate::serve::app::App;
 use crate::serve::body;
 use crate::serve::problem::Problem;
+use crate::units::Bytes;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
@@ -61,7 +62,7 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
     let mut raw: Vec<Vec<f32>> = Vec::new();
     let mut probabilities: Vec<Vec<f32>> = Vec::new();
     let mut ask = |tensor: &Array4<f32>| {
-        let done = app.desk.with(model, None, |engine| {
+        let done = app.desk.with(model, None, Bytes(0), |engine| {
             let values = engine.values(tensor)?;
             Ok((engine.model().to_probabilities(&values)?, values))
         });

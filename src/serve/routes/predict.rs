@@ -5,6 +5,8 @@ use crate::serve::answer::{Explain, Form, Question, answer};
 use crate::serve::app::App;
 use crate::serve::body;
 use crate::serve::problem::Problem;
+use crate::serve::special::{extra, special};
+use crate::units::Bytes;
 use axum::extract::{Query, Request, State};
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, StatusCode};
@@ -43,13 +45,22 @@ pub async fn predict(
 ) -> Result<Response, Problem> {
     let Query(wish) = wish.map_err(|error| Problem::bad(&error.body_text()))?;
     let longest = app.admission.longest()?;
-    let ticket = app.admission.enter(body::memory(request.headers(), longest)?)?;
+    let mut ticket = app.admission.enter(body::memory(request.headers(), longest)?)?;
     let form = if wants_png(request.headers()) { Form::Png } else { Form::Json };
     let named = wish.model.as_deref();
     let model = app.desk.place(named).ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, &format!("there is no model `{}`", named.unwrap_or_default()))
     })?;
-    let explain = explain(&app, model, &wish, form)?;
+    let mut explain = explain(&app, model, &wish, form)?;
+    if let Some(explain) = &mut explain {
+        let special = special(&app, model, wish.layer.as_deref(), explain.method).await?;
+        if let Some(special) = &special {
+            explain.extra = extra(&app, special).await?;
+            app.admission.widen(&mut ticket, explain.extra)?;
+        }
+        let other = special.and_then(|special| special.layer);
+        explain.layer = other.or_else(|| app.desk.layer().map(str::to_owned));
+    }
     let upload = app.admission.arriving(body::read(request, longest)).await?;
     let slot = ticket.slot().await;
     let top = Some(wish.top.unwrap_or(TOP)).filter(|top| *top > 0);
@@ -87,7 +98,7 @@ fn explain(app: &App, model: usize, wish: &Wish, form: Form) -> Result<Option<Ex
         Some("heat") => true,
         Some(other) => return Err(Problem::bad(&format!("`overlay={other}`: expected `photo` or `heat`"))),
     };
-    Ok(Some(Explain { classes, method, layer: wish.layer.clone(), is_alone }))
+    Ok(Some(Explain { classes, method, layer: None, extra: Bytes(0), is_alone }))
 }
 
 /// Whether the client prefers a PNG: `Accept` names it, and not JSON before it.

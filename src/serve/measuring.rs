@@ -1,0 +1,105 @@
+//! Has children measure what requests take.
+use super::config::{Config, Measuring, Named};
+use super::cost::{Cost, Work};
+use super::special::Special;
+use crate::explain::cam::Method;
+use crate::units::Bytes;
+use anyhow::{Context, Result, bail};
+use std::process::Output;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A map that takes longer is none for a server: others wait meanwhile, and it has to end within 25 s when it is told to.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Starts such children.
+pub struct Measurer {
+    command: Measuring,
+    gradcam: bool,
+    layer: Option<String>,
+    threads: usize,
+    budget: Bytes,
+}
+
+/// What came of a measurement.
+pub enum Measured {
+    /// It is known.
+    Cost(Cost),
+    /// It cannot be done, and why.
+    Refused(String),
+    /// The child was killed: it takes more memory than there is.
+    Killed,
+    /// It takes too long.
+    TooLong,
+}
+
+impl Measurer {
+    /// As the server is told.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            command: config.measuring.clone(),
+            gradcam: config.gradcam,
+            layer: config.layer.clone(),
+            threads: config.session.threads,
+            budget: config.budget,
+        }
+    }
+
+    /// What a usual request takes, and two at once.
+    ///
+    /// # Errors
+    /// When it cannot be measured.
+    pub async fn usual(&self, model: &Named) -> Result<Cost> {
+        let work = Work { at_once: true, ..self.work(model, self.layer.clone(), Method::GradCam) };
+        match read(&self.run(&work).await?)? {
+            Measured::Cost(cost) => Ok(cost),
+            Measured::Refused(why) => bail!("{why}"),
+            Measured::Killed | Measured::TooLong => {
+                bail!("the measurement was killed: a request takes more than there is")
+            }
+        }
+    }
+
+    /// What a request takes that wants another map.
+    ///
+    /// # Errors
+    /// When no child can be started.
+    pub async fn special(&self, model: &Named, special: &Special) -> Result<Measured> {
+        let work = self.work(model, special.layer.clone(), special.method);
+        match timeout(LONGEST, self.run(&work)).await {
+            Ok(output) => read(&output?),
+            Err(_) => Ok(Measured::TooLong),
+        }
+    }
+
+    fn work(&self, model: &Named, layer: Option<String>, method: Method) -> Work {
+        Work {
+            model: model.prepared.place().to_owned(),
+            gradcam: self.gradcam,
+            layer,
+            method,
+            threads: self.threads,
+            memory: self.budget.0,
+            at_once: false,
+        }
+    }
+
+    async fn run(&self, work: &Work) -> Result<Output> {
+        let mut command = tokio::process::Command::from((self.command)(work)?);
+        command.kill_on_drop(true).output().await.context("the measurement cannot be started")
+    }
+}
+
+fn read(output: &Output) -> Result<Measured> {
+    if output.status.success() {
+        let cost =
+            serde_json::from_slice(&output.stdout).context("the measurement gave something else than figures")?;
+        return Ok(Measured::Cost(cost));
+    }
+    if output.status.code().is_none() {
+        return Ok(Measured::Killed);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().last().unwrap_or_default();
+    Ok(Measured::Refused(said.strip_prefix("error: ").unwrap_or(said).to_owned()))
+}
