@@ -286,7 +286,9 @@ mod tests {
         assert_eq!(admission.counts(), (2, 2));
         drop((first, second));
         assert_eq!(admission.counts(), (0, 0));
-        admission.enter(Bytes::mb(2)).unwrap();
+        admission.took(Duration::from_secs(20));
+        let _inside = admission.enter(Bytes(0)).unwrap();
+        assert_eq!(admission.enter(Bytes(0)).unwrap_err().status(), 429, "it would wait for 20 s");
         admission.drain();
         assert_eq!(admission.enter(Bytes(0)).unwrap_err().status(), 503);
     }

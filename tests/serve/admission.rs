@@ -41,6 +41,41 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[test]
+fn who_still_sends_gets_the_refusal_all_the_same() {
+    let server = server(&["--max-body", "1MB"]);
+    // More than the kernel takes on its own.
+    let body = vec![0; 16 << 20];
+    let mut stream = server.begin("/predict", body.len());
+    stream.write_all(&body).unwrap();
+    let said = response(&mut stream);
+    assert!(said.starts_with("HTTP/1.1 413") && said.contains("`--max-body`"), "{said}");
+}
+
+#[test]
+fn a_map_that_takes_more_memory_than_there_is_is_refused_before_it_is_made() {
+    let usual = Server::start(serve_in(&fixture(""), &[] as &[&str]));
+    let one = usual.wait_for("measured")["one"].as_u64().unwrap();
+    drop(usual);
+    // 4 MB are kept back, and half of the rest is for bodies.
+    let budget = (one + (10 << 20)).to_string();
+    let server = server(&["--budget", &budget]);
+    let ask = |what: &str| server.post(&format!("/predict?gradcam=1{what}"), &lesion());
+    let before = ask("").ok().json();
+    // The first layer's map has 80 times as many elements.
+    let layers = server.get("/models").ok().json()["models"][0]["layers"].clone();
+    let first = format!("&method=eigencam&layer={}", layers[0].as_str().unwrap());
+    for _ in 0..2 {
+        let reply = ask(&first);
+        assert_eq!(reply.status, 422, "{}", reply.json());
+        let why = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(why.contains("`eigencam` takes") && why.contains("this server has 3.0 MB left"), "{why}");
+    }
+    let other = ask("&method=layercam").ok().json();
+    assert_eq!(other["results"][0]["explanations"][0]["method"], "layercam");
+    assert_eq!(ask("").ok().json()["results"][0]["explanations"], before["results"][0]["explanations"]);
+}
+
+#[test]
 fn a_budget_that_is_too_small_is_told_and_nobody_is_let_in() {
     let server = Server::start(serve_in(&fixture(""), ["--budget", "20MB"]));
     server.wait_for("no request fits");
