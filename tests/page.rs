@@ -1,10 +1,12 @@
 //! The page at `/`, in a real Chromium, against a real `dermai serve` of the default model.
 #![cfg(unix)]
 use crate::support::browser::Browser;
+use crate::support::jpegs::{Kind, jpeg, texture, turn};
 use crate::support::program::{fixture, serve_in};
 use crate::support::server::Server;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dermai::units::Size;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,8 +22,13 @@ const READY: &str = "document.documentElement.lang && document.querySelector('#b
 
 /// A page that has the list of models; none without Chromium.
 fn page() -> Option<(Server, Browser)> {
+    page_of(&[])
+}
+
+/// The same of a server that is started so.
+fn page_of(arguments: &[&str]) -> Option<(Server, Browser)> {
     let mut browser = Browser::start()?;
-    let server = Server::ready(serve_in(&fixture(""), [] as [&str; 0]));
+    let server = Server::ready(serve_in(&fixture(""), arguments));
     browser.open(&server.url("/"));
     browser.until(READY);
     Some((server, browser))
@@ -221,11 +228,13 @@ fn the_keyboard_is_enough() {
     let expected: Vec<_> = before.into_iter().chain(classes).chain(["method", "layer"]).collect();
     assert_eq!(with_answer, expected);
 
-    browser.run("document.querySelectorAll('#bars button')[1].focus()");
-    browser.key("Enter");
-    browser.until("document.querySelector('#explained').textContent.includes('Melanoma')");
-    browser.until(ANSWERED);
-    assert_eq!(browser.run("document.activeElement.dataset.class"), json!("mel"));
+    for (at, key, name, class) in [(2, "Space", "Benign keratosis", "bkl"), (1, "Enter", "Melanoma", "mel")] {
+        browser.run(&format!("document.querySelectorAll('#bars button')[{at}].focus()"));
+        browser.key(key);
+        browser.until(&format!("document.querySelector('#explained').textContent.includes('{name}')"));
+        browser.until(ANSWERED);
+        assert_eq!(browser.run("document.activeElement.dataset.class"), json!(class));
+    }
     named(&mut browser);
     kept_to_itself(&browser, &server, "");
 }
@@ -324,6 +333,64 @@ fn what_goes_wrong_is_said_in_words() {
     );
     browser.click("#again");
     browser.until("document.querySelector('#explained').textContent.includes('Melanoma')");
+    kept_to_itself(&browser, &server, "Failed to load resource");
+}
+
+/// A picture over the limit of pixels is offered to be sent as a smaller copy, once.
+#[test]
+fn what_is_too_large_is_sent_smaller() {
+    let Some((server, mut browser)) = page_of(&["--max-pixels", "2000000"]) else { return };
+    let place = tempfile::tempdir().unwrap();
+    let photo = |name: &str, size: Size, orientation: u8| {
+        let kind = Kind { quality: 85.0, halved: true, progressive: false };
+        let mut file = jpeg(size, kind, Vec::new(), texture(size));
+        turn(&mut file, orientation);
+        let path = place.path().join(name);
+        fs::write(&path, file).unwrap();
+        path
+    };
+    let is_shown = |browser: &mut Browser, id: &str| {
+        browser.run(&format!("document.querySelector('#{id}').checkVisibility()")) == json!(true)
+    };
+    // Stored lying down, as a phone does; the copy has 1600 pixels along the longer side and is upright.
+    browser.choose("#file", &photo("upright.jpg", Size { width: 2000, height: 1500 }, 6));
+    browser.until(REFUSED);
+    assert_eq!(text(&mut browser, "#error-title"), "The picture is too large for this server.");
+    assert!(text(&mut browser, "#error-detail").contains("`--max-pixels`"));
+    // The same picture again would be refused again.
+    assert_eq!(["smaller", "again"].map(|id| is_shown(&mut browser, id)), [true, false]);
+    browser.run("document.querySelector('#smaller').focus()");
+    browser.key("Space");
+    browser.until(ANSWERED);
+    assert_eq!(["error", "smaller"].map(|id| is_shown(&mut browser, id)), [false, false]);
+    assert_eq!(browser.run("document.activeElement.id"), json!("choose"));
+    let facts = text(&mut browser, "#facts");
+    assert!(facts.contains("1200 × 1600") && facts.contains("a smaller copy"), "{facts}");
+    let sizes = browser.run(
+        "['photo', 'heat'].map((id) => {
+            const one = document.getElementById(id);
+            const { x, y, width, height } = one.getBoundingClientRect();
+            return [[one.naturalWidth, one.naturalHeight], [x, y, width, height]];
+        })",
+    );
+    assert_eq!((&sizes[0][0], &sizes[1][0]), (&json!([1500, 2000]), &json!([1200, 1600])));
+    assert_eq!(sizes[0][1], sizes[1][1], "the heat does not lie over the picture");
+    assert_eq!(questions(&browser).len(), 2);
+
+    // Of a square picture the copy is too large as well, and no other is offered.
+    browser.choose("#file", &photo("square.jpg", Size { width: 1700, height: 1700 }, 1));
+    browser.until(REFUSED);
+    browser.click("#smaller");
+    browser.until(&format!("document.querySelector('#smaller').hidden && {REFUSED}"));
+    assert!(text(&mut browser, "#error-detail").contains("1600x1600"));
+    assert_eq!(["again", "answer"].map(|id| is_shown(&mut browser, id)), [false, false]);
+    assert_eq!(questions(&browser).len(), 4);
+
+    // The next picture is sent as it is.
+    browser.choose("#file", &fixture("images/lesion.jpg"));
+    browser.until(ANSWERED);
+    let facts = text(&mut browser, "#facts");
+    assert!(facts.contains("600 × 450") && !facts.contains("a smaller copy"), "{facts}");
     kept_to_itself(&browser, &server, "Failed to load resource");
 }
 

@@ -2,9 +2,9 @@
 #![cfg(unix)]
 use crate::support::models::{CARD, folder, model};
 use crate::support::program::{predict, predict_in};
-use crate::support::watched::forbid_internet;
+use crate::support::watched::{forbid_connections, forbid_internet};
 use std::env;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -12,35 +12,45 @@ use std::process::Command;
 /// Says to the process of the control what it shall open.
 const WHAT: &str = "DERMAI_TEST_OPENS";
 
-/// The control: the filter lets a process live that opens another socket, and ends one that opens an internet socket.
+/// The control: a filter ends a process that does what it forbids, and lets one live that does something else.
 #[test]
-fn the_filter_ends_a_process_that_opens_an_internet_socket() {
+fn filters_end_a_process_that_does_what_they_forbid() {
     if let Ok(what) = env::var(WHAT) {
         return open(&what);
     }
-    let name = "sockets::the_filter_ends_a_process_that_opens_an_internet_socket";
+    let name = "sockets::filters_end_a_process_that_does_what_they_forbid";
+    // Whether it opens an internet socket, and whether it connects or could send without that.
     for (what, is_ended) in [
-        ("nothing", false),
-        ("unix", false),
-        ("ipv4", true),
-        ("udp", true),
-        ("ipv6", true),
-        ("in a thread", true),
-        ("in a child", true),
+        ("nothing", [false, false]),
+        ("unix", [false, false]),
+        ("ipv4", [true, false]),
+        ("udp", [true, true]),
+        ("ipv6", [true, false]),
+        ("connects", [true, true]),
+        ("connects to a file", [false, true]),
+        ("in a thread", [true, true]),
+        ("in a child", [true, true]),
     ] {
-        let mut command = Command::new(env::current_exe().expect("this program"));
-        command.args([name, "--exact"]).env(WHAT, what);
-        let free = command.output().expect("a process");
+        let control = || {
+            let mut command = Command::new(env::current_exe().expect("this program"));
+            command.args([name, "--exact"]).env(WHAT, what);
+            command
+        };
+        let free = control().output().expect("a process");
         assert!(free.status.success(), "{what}, unwatched: {}", String::from_utf8_lossy(&free.stdout));
-        if !forbid_internet(&mut command) {
-            return;
-        }
-        let status = command.output().expect("a process").status;
-        if what == "in a child" {
-            assert!(!status.success(), "{what}: {status}");
-        } else {
-            let signal = if is_ended { Some(libc::SIGSYS) } else { None };
-            assert_eq!(status.signal(), signal, "{what}: {status}");
+        let filters = [forbid_internet as fn(&mut Command) -> bool, forbid_connections];
+        for (forbid, is_ended) in filters.into_iter().zip(is_ended) {
+            let mut command = control();
+            if !forbid(&mut command) {
+                return;
+            }
+            let status = command.output().expect("a process").status;
+            if what == "in a child" {
+                assert!(!status.success(), "{what}: {status}");
+            } else {
+                let signal = if is_ended { Some(libc::SIGSYS) } else { None };
+                assert_eq!(status.signal(), signal, "{what}: {status}");
+            }
         }
     }
 }
@@ -54,10 +64,16 @@ fn open(what: &str) {
         "udp" => drop(UdpSocket::bind("127.0.0.1:0").expect("a socket")),
         // Not every machine has IPv6, but socket(2) comes before bind(2).
         "ipv6" => drop(TcpListener::bind("[::1]:0")),
-        "in a thread" => std::thread::spawn(|| open("ipv4")).join().expect("a thread"),
+        "connects" => {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+            drop(TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection"));
+        }
+        // There is none, but who asks has called connect(2).
+        "connects to a file" => drop(UnixStream::connect("/absent")),
+        "in a thread" => std::thread::spawn(|| open("connects")).join().expect("a thread"),
         "in a child" => {
             let mut command = Command::new(env::current_exe().expect("this program"));
-            let status = command.args(env::args().skip(1)).env(WHAT, "ipv4").status().expect("a process");
+            let status = command.args(env::args().skip(1)).env(WHAT, "connects").status().expect("a process");
             assert!(status.success(), "{status}");
         }
         other => panic!("{other}"),

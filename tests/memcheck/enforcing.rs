@@ -1,48 +1,16 @@
 //! What enforces the budget: a watchdog where there are no privileges, and the kernel's own figure beside ours.
 use super::{mb, memcheck};
+use crate::support::nobody::{NOBODY, belongings, give_to_nobody, is_root};
 use crate::support::program::{Outcome, fixture, memcheck_in};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
-
-/// What `dermai` needs, in a folder that everybody may read and that belongs to `nobody`.
-fn belongings() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = |from: &Path, to: &str| {
-        let to = folder.path().join(to);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(from, to).unwrap_or_else(|e| panic!("`{}`: {e}", from.display()));
-    };
-    copy(Path::new(env!("CARGO_BIN_EXE_dermai")), "dermai");
-    copy(&dermai::model::find_runtime().unwrap(), "libonnxruntime.so");
-    for name in ["model.onnx", "model.yaml"] {
-        copy(&fixture("../models/default").join(name), &format!("models/default/{name}"));
-    }
-    copy(&fixture("images/lesion.jpg"), "lesion.jpg");
-    folder
-}
-
-const NOBODY: u32 = 65534;
-
-fn give_to_nobody(folder: &Path) {
-    std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            give_to_nobody(&path);
-        } else {
-            std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-    }
-}
 
 #[test]
 fn without_privileges_a_watchdog_says_that_it_is_one() {
     use std::os::unix::process::CommandExt;
     let folder = belongings();
-    // SAFETY: takes nothing and cannot fail.
-    let is_root = unsafe { libc::geteuid() } == 0;
+    let is_root = is_root();
     let run = |budget: &str| {
         let mut command = Command::new(folder.path().join("dermai"));
         command.current_dir(folder.path()).env_remove("GITHUB_ACTIONS").env("LC_ALL", "C").env("TMPDIR", folder.path());
@@ -90,10 +58,7 @@ fn where_no_cgroup_can_be_made_a_watchdog_says_why() {
     let inner = std::mem::replace(&mut program.command, Command::new("unshare"));
     program.command.args(["--mount", "sh", "-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
     program.command.current_dir(inner.get_current_dir().unwrap()).env_remove("GITHUB_ACTIONS");
-    // SAFETY: takes nothing and cannot fail.
-    if unsafe { libc::geteuid() } != 0
-        || Command::new("unshare").args(["--mount", "true"]).output().map_or(true, |o| !o.status.success())
-    {
+    if !is_root() || Command::new("unshare").args(["--mount", "true"]).output().map_or(true, |o| !o.status.success()) {
         return; // mounts are root's
     }
     let report = program.run().exits(0).json();

@@ -1,5 +1,5 @@
 //! What the server answers is what the command line answers, whatever way the picture comes.
-use super::{lesion, server};
+use super::{lesion, put_model, server};
 use crate::support::models::{CARD, model};
 use crate::support::program::{fixture, gradcam_in, predict_in, serve_in};
 use crate::support::server::Server;
@@ -147,11 +147,7 @@ fn several_models_are_loaded_as_they_are_asked_for() {
     let place = tempfile::tempdir().unwrap();
     let tiny = model("tiny-nchw-softmax", CARD);
     for (name, from) in [("one", fixture("../models/default")), ("two", tiny.path().to_owned())] {
-        let to = place.path().join("models").join(name);
-        fs::create_dir_all(&to).unwrap();
-        for file in ["model.onnx", "model.yaml"] {
-            fs::copy(from.join(file), to.join(file)).unwrap();
-        }
+        put_model(&from, &place.path().join("models").join(name));
     }
     let server = Server::ready(serve_in(place.path(), ["--models", "models"]));
     let loaded = |server: &Server| server.get("/memory/").ok().json()["model_loaded"] == true;

@@ -201,17 +201,20 @@ impl Browser {
 
     /// Presses a key and lets it go.
     pub fn key(&mut self, key: &str) {
-        let (code, text) = match key {
+        let (number, text) = match key {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
+            "Space" => (32, " "),
             "End" => (35, ""),
             "Home" => (36, ""),
             "ArrowLeft" => (37, ""),
             other => panic!("{other}: give it a number here"),
         };
-        let event = json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text});
+        let named = if key == "Space" { text } else { key };
+        let event =
+            json!({"type": "keyDown", "key": named, "code": key, "windowsVirtualKeyCode": number, "text": text});
         self.call("Input.dispatchKeyEvent", event);
-        let event = json!({"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        let event = json!({"type": "keyUp", "key": named, "code": key, "windowsVirtualKeyCode": number});
         self.call("Input.dispatchKeyEvent", event);
     }
 

@@ -7,6 +7,8 @@ pub mod jpegs;
 #[cfg(target_os = "linux")]
 pub mod memory;
 pub mod models;
+#[cfg(target_os = "linux")]
+pub mod nobody;
 pub mod npz;
 pub mod pictures;
 pub mod program;

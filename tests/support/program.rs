@@ -140,8 +140,18 @@ impl Program {
     /// It joins a cgroup, whose file of processes is `door`, before it runs.
     pub fn inside(self, door: &Path) -> Self {
         let mut command = process::Command::new("sh");
-        command.args(["-c", r#"echo 0 > "$0" && exec "$@""#]).arg(door);
-        command.arg(self.command.get_program()).args(self.command.get_args());
+        command.args(["-c", r#"echo 0 > "$0" && exec "$@""#]).arg(door).arg(self.command.get_program());
+        self.by(command)
+    }
+
+    /// A copy of it is started.
+    pub fn copied(self, to: &Path) -> Self {
+        self.by(process::Command::new(to))
+    }
+
+    /// The arguments, variables and folder are handed to another command.
+    fn by(self, mut command: process::Command) -> Self {
+        command.args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
                 Some(value) => command.env(name, value),

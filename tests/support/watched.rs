@@ -1,11 +1,23 @@
-//! Processes whose system calls the kernel watches (seccomp(2)): one that opens an internet socket is ended, and one may be denied a call that
-//! other systems do not have.
+//! Processes whose system calls the kernel watches (seccomp(2)): one that opens an internet socket, or connects to anybody, is ended, and one may
+//! be denied a call that other systems do not have.
+use std::process::Command;
+
+/// What a process may not do.
+#[derive(Clone, Copy, Debug)]
+enum Forbidden {
+    Internet,
+    Connections,
+    Exchange,
+}
+
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod filter {
-    use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
+    use super::{Command, Forbidden};
+    use libc::{
+        BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog,
+    };
     use std::io;
     use std::os::unix::process::CommandExt;
-    use std::process::Command;
 
     /// `AUDIT_ARCH_*` (linux/audit.h): the calling convention that the numbers of the system calls belong to.
     const ARCH: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
@@ -20,6 +32,11 @@ mod filter {
         sock_filter { code: (BPF_LD | BPF_W | BPF_ABS) as u16, jt: 0, jf: 0, k: at }
     }
 
+    /// Keeps some bits of what was loaded.
+    const fn mask(bits: u32) -> sock_filter {
+        sock_filter { code: (BPF_ALU | BPF_AND | BPF_K) as u16, jt: 0, jf: 0, k: bits }
+    }
+
     /// Skips `yes` or `no` instructions.
     const fn jump(test: u32, value: u32, yes: u8, no: u8) -> sock_filter {
         sock_filter { code: (BPF_JMP | test | BPF_K) as u16, jt: yes, jf: no, k: value }
@@ -30,7 +47,7 @@ mod filter {
     }
 
     /// Ends the process at `socket` of an internet family, and at `io_uring_setup`, behind which no filter sees.
-    static FILTER: [sock_filter; 11] = [
+    static INTERNET: [sock_filter; 11] = [
         load(ARCH_AT),
         jump(BPF_JEQ, ARCH, 0, 7),
         load(NUMBER_AT),
@@ -44,11 +61,34 @@ mod filter {
         answer(libc::SECCOMP_RET_ALLOW),
     ];
 
+    /// The kind of a `socket`, its second argument: the lower bits, flags are above them (`SOCK_TYPE_MASK`, linux/net.h).
+    const KIND_AT: u32 = FIRST_ARGUMENT_AT + 8;
+    const KIND: u32 = 0xf;
+
+    /// Ends the process at any `connect`, at `socket` of an internet family that is no stream, which needs none to send, and at `io_uring_setup`.
+    static CONNECTIONS: [sock_filter; 15] = [
+        load(ARCH_AT),
+        jump(BPF_JEQ, ARCH, 0, 11),
+        load(NUMBER_AT),
+        jump(BPF_JGE, X32, 9, 0),
+        jump(BPF_JEQ, libc::SYS_io_uring_setup as u32, 8, 0),
+        jump(BPF_JEQ, libc::SYS_connect as u32, 7, 0),
+        jump(BPF_JEQ, libc::SYS_socket as u32, 0, 7),
+        load(FIRST_ARGUMENT_AT),
+        jump(BPF_JEQ, libc::AF_INET as u32, 1, 0),
+        jump(BPF_JEQ, libc::AF_INET6 as u32, 0, 4),
+        load(KIND_AT),
+        mask(KIND),
+        jump(BPF_JEQ, libc::SOCK_STREAM as u32, 1, 0),
+        answer(libc::SECCOMP_RET_KILL_PROCESS),
+        answer(libc::SECCOMP_RET_ALLOW),
+    ];
+
     /// The flags of `renameat2`, its fifth argument.
     const FLAGS_AT: u32 = FIRST_ARGUMENT_AT + 4 * 8;
 
     /// `renameat2` with any flag does not exist (`ENOSYS`), as on a kernel before 3.15.
-    static WITHOUT_EXCHANGE: [sock_filter; 8] = [
+    static EXCHANGE: [sock_filter; 8] = [
         load(ARCH_AT),
         jump(BPF_JEQ, ARCH, 0, 5),
         load(NUMBER_AT),
@@ -59,14 +99,15 @@ mod filter {
         answer(libc::SECCOMP_RET_ALLOW),
     ];
 
-    pub fn forbid_internet(command: &mut Command) {
+    pub(super) fn watch(command: &mut Command, forbidden: Forbidden) -> bool {
+        let filter: &'static [sock_filter] = match forbidden {
+            Forbidden::Internet => &INTERNET,
+            Forbidden::Connections => &CONNECTIONS,
+            Forbidden::Exchange => &EXCHANGE,
+        };
         // SAFETY: prctl is async-signal-safe, and the filter is a constant that the kernel copies.
-        unsafe { command.pre_exec(|| install(&FILTER)) };
-    }
-
-    pub fn forbid_exchange(command: &mut Command) {
-        // SAFETY: as above.
-        unsafe { command.pre_exec(|| install(&WITHOUT_EXCHANGE)) };
+        unsafe { command.pre_exec(move || install(filter)) };
+        true
     }
 
     fn install(filter: &'static [sock_filter]) -> io::Result<()> {
@@ -80,37 +121,35 @@ mod filter {
     }
 }
 
-/// Ends the process with `SIGSYS` when it or a child of it opens an IPv4 or IPv6 socket. False, and a line that says why, where the system
-/// has no such means.
-#[must_use]
-pub fn forbid_internet(command: &mut std::process::Command) -> bool {
-    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    {
-        filter::forbid_internet(command);
-        true
-    }
-    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    {
-        let _ = command;
-        #[allow(clippy::print_stderr)]
-        {
-            eprintln!("skipped: system calls are watched on Linux only, on x86_64 and aarch64");
-        }
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod filter {
+    pub(super) fn watch(_: &mut super::Command, _: super::Forbidden) -> bool {
         false
     }
 }
 
+/// Ends the process with `SIGSYS` when it or a child of it opens an IPv4 or IPv6 socket. False, and a line that says why, where the system
+/// has no such means.
+#[must_use]
+pub fn forbid_internet(command: &mut Command) -> bool {
+    filter::watch(command, Forbidden::Internet) || skipped()
+}
+
+/// Ends the process with `SIGSYS` when it or a child of it connects to anybody, or opens an internet socket other than for TCP: it may listen.
+/// False, and a line that says why, where the system has no such means.
+#[must_use]
+pub fn forbid_connections(command: &mut Command) -> bool {
+    filter::watch(command, Forbidden::Connections) || skipped()
+}
+
 /// The kernel knows no exchange of two folders in one step, as other systems and some file systems do not. False where nothing can be denied.
 #[must_use]
-pub fn forbid_exchange(command: &mut std::process::Command) -> bool {
-    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    {
-        filter::forbid_exchange(command);
-        true
-    }
-    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    {
-        let _ = command;
-        false
-    }
+pub fn forbid_exchange(command: &mut Command) -> bool {
+    filter::watch(command, Forbidden::Exchange)
+}
+
+#[allow(clippy::print_stderr)]
+fn skipped() -> bool {
+    eprintln!("skipped: system calls are watched on Linux only, on x86_64 and aarch64");
+    false
 }
