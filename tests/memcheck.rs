@@ -18,8 +18,18 @@ use std::time::Duration;
 fn memcheck(arguments: &[&str]) -> Program {
     let at = fixture("images");
     let usual = ["--runs", "1", "--image", "lesion.jpg", "--requests", "10"];
-    let sends = arguments.contains(&"--http") || !arguments.contains(&"--");
-    memcheck_in(&at, usual[..if sends { usual.len() } else { 2 }].iter().chain(arguments))
+    let is_command = arguments.contains(&"--");
+    let sends = arguments.contains(&"--http") || !is_command;
+    let alone: &[&str] = if is_command { &[] } else { &["--no-serve"] };
+    memcheck_in(&at, usual[..if sends { usual.len() } else { 2 }].iter().chain(alone).chain(arguments))
+}
+
+/// The same with the server behind it.
+fn serving(arguments: &[&str]) -> Program {
+    memcheck_in(
+        &fixture("images"),
+        ["--runs", "1", "--image", "lesion.jpg", "--requests", "10"].iter().chain(arguments),
+    )
 }
 
 fn stages(report: &Value) -> Vec<&str> {
@@ -32,7 +42,7 @@ fn mb(value: &Value) -> f64 {
 
 #[test]
 fn what_fits_is_reported_stage_by_stage() {
-    let outcome = memcheck(&["--budget", "512MB", "--json"]).run().exits(0);
+    let outcome = serving(&["--budget", "512MB", "--json"]).run().exits(0);
     let report = outcome.json();
     assert_eq!(report["schema"], "dermai.memcheck/1");
     let expected = [
@@ -45,6 +55,10 @@ fn what_fits_is_reported_stage_by_stage() {
         "cleanup",
         "requests",
         "two at once",
+        "serve: start",
+        "serve: measure",
+        "serve: requests",
+        "serve: overload",
     ];
     assert_eq!(stages(&report), expected);
     assert_eq!((&report["verdict"]["fits"], &report["verdict"]["band"]), (&true.into(), &"healthy".into()));
@@ -54,6 +68,10 @@ fn what_fits_is_reported_stage_by_stage() {
     assert!(predicted >= highest && predicted < highest * 1.1 + 2.0, "{predicted} MB over {highest} MB");
     assert!((30.0..120.0).contains(&predicted), "{predicted} MB");
     assert_eq!(report["budget"]["bytes"], 512 << 20);
+    let served = &report["serve"];
+    assert_eq!(served["answered"], 58);
+    assert!(served["refused"].as_u64().unwrap() > 0, "it was not overloaded: {served}");
+    assert!(mb(&served["kernel_peak_bytes"]) < mb(&served["peak_bytes"]) && mb(&served["peak_bytes"]) <= predicted);
     assert!(report["options"].as_array().unwrap().len() > 2);
     let schema: Value =
         serde_json::from_str(&fs::read_to_string(fixture("../schemas/dermai.memcheck.1.json")).unwrap()).unwrap();
@@ -84,6 +102,23 @@ fn what_does_not_fit_is_killed_in_its_stage_and_the_answer_is_no() {
 }
 
 #[test]
+fn a_server_that_would_let_nobody_in_does_not_fit() {
+    // Enough for `gradcam`; a server keeps some for the kernel and for bodies.
+    let report = serving(&["--json", "--budget", "512MB"]).run().exits(0).json();
+    let first_pass = report["stages"].as_array().unwrap()[..7].iter().map(|stage| mb(&stage["peak_bytes"]));
+    let budget = format!("{}MB", first_pass.fold(0.0, f64::max).ceil() + 1.0);
+    let run =
+        |more: &[&str]| memcheck_in(&fixture("images"), [&SMALL[..], &["--budget", &budget], more].concat()).run();
+    run(&["--no-serve"]).exits(0);
+    let report = run(&["--json"]).exits(1).json();
+    assert_eq!(report["verdict"]["fits"], false);
+    let why = report["serve"]["lets_nobody_in"].as_str().unwrap();
+    assert!(why.contains("one request takes") && why.contains("dermai quantize"), "{why}");
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["rule"] == "serves-nobody"), "{findings:?}");
+}
+
+#[test]
 fn a_blueprint_gives_the_budget_and_is_linted() {
     let folder = tempfile::tempdir().unwrap();
     let text = "services:\n  - {type: web, name: a, runtime: rust, plan: free, buildCommand: b, startCommand: s, healthCheckPth: /health}\n";
@@ -100,7 +135,10 @@ fn a_blueprint_gives_the_budget_and_is_linted() {
     assert!(report["budget"]["source"].as_str().unwrap().contains("plan free"), "{}", report["budget"]);
     let rules: Vec<_> = report["findings"].as_array().unwrap().iter().map(|f| f["rule"].as_str().unwrap()).collect();
     assert!(rules.contains(&"unknown-key") && rules.contains(&"no-health-check"), "{rules:?}");
-    assert!(report["cpu"]["first_answer_milliseconds"].as_f64().unwrap() > 0.0, "{}", report["cpu"]);
+    let cpu = |key: &str| report["cpu"][key].as_f64().unwrap_or_else(|| panic!("{key}: {}", report["cpu"]));
+    assert!(cpu("first_answer_milliseconds") > cpu("start_milliseconds"), "{}", report["cpu"]);
+    // Those of the server: it listens before it loads anything.
+    assert!(cpu("start_milliseconds") < 5000.0, "{}", report["cpu"]);
     let error = run(&["--service", "b"]).exits(2);
     assert!(error.stderr.contains("`b`") && error.stderr.contains("`a`"), "{}", error.text());
     let error = run(&["--blueprint", "other.yaml"]).exits(2);
@@ -146,7 +184,7 @@ fn reports_for_every_reader_are_written_at_once() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (json, markdown, junit, svg) = (path("r.json"), path("r.md"), path("r.xml"), path("r.svg"));
     let arguments = ["--budget", "512MB", "--json", &json, "--markdown", &markdown, "--junit", &junit, "--plot", &svg];
-    let outcome = memcheck(&arguments).run().exits(0);
+    let outcome = serving(&arguments).run().exits(0);
     assert!(outcome.stdout.contains("FITS"), "the table is still shown: {}", outcome.text());
     let read = |path: &str| fs::read_to_string(path).unwrap();
     assert!(serde_json::from_str::<Value>(&read(&json)).is_ok());
@@ -197,7 +235,7 @@ fn the_floor_lies_below_the_peak() {
 
 #[test]
 fn no_internet_socket_is_opened_without_a_url() {
-    let mut program = memcheck(&["--budget", "512MB", "-q"]);
+    let mut program = memcheck(&["--budget", "512MB", "-q"]); // the server listens at this machine
     if forbid_internet(&mut program.command) {
         program.run().exits(0);
     }

@@ -70,6 +70,9 @@ pub struct Args {
     /// Leave out the stage with two requests at once.
     #[arg(long)]
     one_at_a_time: bool,
+    /// Leave out the server: only what `predict` and `gradcam` do is measured.
+    #[arg(long)]
+    no_serve: bool,
     /// How often the first pass is measured, after one run that only shows which files it maps; the highest counts. A command is run twice
     /// for that, a third time where it ran into the limit, and all that it does is done again; with `1` it is run once.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -244,8 +247,11 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
         warn(&said.cloned().collect::<Vec<_>>(), quiet);
         let model = prepared.card.name.clone();
         let forms = forms(args, &prepared)?;
-        let Starter { start, own, model: place } = Starter::new(place, prepared, &pictures)?;
+        let Starter { start, server, own, model: place } = Starter::new(place, prepared, &pictures)?;
         let mut rig = Rig::new(ladder, start, &own, patience);
+        if !args.no_serve {
+            rig.with_server(server);
+        }
         rig.cancelled = cancelled;
         let config = memcheck::Config {
             work: work(args, &allowed.budget, place, &pictures.paths),

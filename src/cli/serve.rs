@@ -3,6 +3,7 @@ use super::common::{USUAL_BUDGET, probability, warn};
 use super::{ExitStatus, say};
 use crate::explain::layer_named;
 use crate::input::Limits;
+use crate::memcheck::pipeline;
 use crate::memory::granted;
 use crate::model::{Prepared, SessionOptions};
 use crate::serve::{self, Config, Ended, Named, Work, measure};
@@ -83,6 +84,23 @@ pub struct Args {
     /// Refuse images with more pixels, by their header.
     #[arg(long, value_name = "N", default_value_t = 100_000_000, help_heading = "Limits")]
     max_pixels: u64,
+}
+
+/// Environment variables that say what flags would.
+const VARIABLES: [&str; 4] = ["DERMAI_MODEL", "DERMAI_MODELS", "PORT", "ENABLE_GRADCAM"];
+
+/// Has a command serve what `memcheck` measures, at a free port of this machine: as many requests at once as the plan has processors.
+pub fn arguments(command: &mut Command, work: &pipeline::Work) {
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command.args(["serve", "--host", "127.0.0.1", "--port", "0", "--model"]).arg(&work.model);
+    let threads = work.threads.to_string();
+    command.args(["--threads", &threads, "--workers", &threads, "--budget", &work.memory.to_string()]);
+    command.args(["--gradcam", &work.gradcam.to_string()]);
+    if let Some(layer) = &work.layer {
+        command.args(["--layer", layer]);
+    }
 }
 
 /// The hidden command of the child that measures what a request takes.

@@ -1,6 +1,6 @@
 //! What the measurements found, and what to do about the verdict.
 use super::pipeline::{DECODE, ENCODE, EXPLAIN, INFER, MODEL, REQUESTS, START, TWO};
-use super::{Cache, Checked, Choice, StagePeak};
+use super::{Cache, Checked, Choice, StagePeak, serve};
 use crate::deploy::{Finding, Origin, Severity};
 use crate::memory::Ended;
 use crate::units::Bytes;
@@ -62,6 +62,9 @@ pub fn findings(checked: &Checked) -> Vec<Finding> {
             message,
             "load the model before the first request, answer health checks without it, or take a plan with more CPU",
         );
+    }
+    if let Some(why) = checked.served.as_ref().and_then(|served| served.nobody.as_ref()) {
+        add("serves-nobody", Severity::Error, serve::MEASURE, why.clone(), "a larger budget, or a smaller model");
     }
     if checked.enforced.swap {
         add(
@@ -184,7 +187,11 @@ fn largest(stage: &StagePeak) -> String {
         DECODE => " (the picture: `--max-pixels` and `--max-decode` bound it)",
         ENCODE => " (painting the overlay: the photo's file and the PNG are in the page cache)",
         TWO => " (two requests at once)",
-        REQUESTS => " (many requests, one after the other)",
+        REQUESTS | serve::REQUESTS => " (many requests, one after the other)",
+        serve::MEASURE => " (the server has a child measure what a request takes)",
+        serve::OVERLOAD => {
+            " (as many requests as the server lets in, with their bodies: `--queue` and `--max-body` bound it)"
+        }
         _ => "",
     };
     format!(

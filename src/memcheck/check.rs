@@ -7,6 +7,7 @@ use super::peaks::allowance;
 use super::pipeline::{REQUESTS, Work};
 use super::rig::{Measured, Rig};
 use super::series::Series;
+use super::serve::{Load, serve};
 use super::slope;
 use super::times::{SLOW_REQUESTS, Times, at_share};
 use super::{Checked, Choice, CpuShare, Subject, Verdict, options};
@@ -28,10 +29,14 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     let plans = options::plans(&budget, config.service.as_ref());
     let share = budget.cpus;
     let steps = [
-        Series::steps(config.runs),
+        Series::steps(rig.serves(), config.runs),
         usize::from(share.is_some()),
         if config.measure_options { plans.len() } else { 0 },
-        if config.measure_options { config.forms.as_ref().map_or(0, |forms| forms.steps(config.runs)) } else { 0 },
+        if config.measure_options {
+            config.forms.as_ref().map_or(0, |forms| forms.steps(rig.serves(), config.runs))
+        } else {
+            0
+        },
         if config.floor { floor::STEPS } else { 0 },
     ];
     progress.start("runs", steps.into_iter().sum::<usize>() as u64);
@@ -39,27 +44,26 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
     let series = Series::run(rig, &config.work, &budget, config.runs, progress)?;
     let (stages, verdict, unhurried) = (series.peaks.stages(), series.verdict(&budget), series.unhurried());
     let long = &series.long;
+    let lived = series.decisive().run.outcome.survived();
     // At a tenth of a processor what does not fit would not fit for longer.
-    let slow =
-        share.filter(|_| long.run.outcome.survived()).map(|share| cpu_share(rig, config, share, long)).transpose()?;
+    let slow = share.filter(|_| lived).map(|share| cpu_share(rig, config, share, long)).transpose()?;
     if share.is_some() {
         progress.step()?;
     }
-    let predicted = series.peaks.highest();
     // A watchdog takes nothing back: under it the floor is the peak.
     let floor = if config.floor && !long.run.estimated {
-        Some(floor::find(rig, &config.work.first_pass(), predicted.peak, progress)?)
+        Some(floor::find(rig, &config.work.first_pass(), series.first_pass_peak(), progress)?)
     } else {
         None
     };
     let no_floor = (config.floor && floor.is_none()).then(advice::no_floor);
     let requests = long.run.stages.iter().find(|stage| stage.name == REQUESTS);
-    let left = Bytes(budget.memory.0.saturating_sub(predicted.peak.0));
+    let left = Bytes(budget.memory.0.saturating_sub(verdict.peak.0));
     let requests = requests.and_then(|stage| slope::requests(&stage.steps, left));
     let mut first = options::as_it_is(&budget, config.service.as_ref(), &verdict, unhurried);
     first.first_answer = match &slow {
         Some(slow) if slow.enforced => slow.first_answer,
-        _ if long.run.outcome.survived() => first.first_answer,
+        _ if lived => first.first_answer,
         _ => None,
     };
     let mut choices = vec![first];
@@ -85,9 +89,10 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
         },
         budget,
         enforced,
-        outcome: long.run.outcome.clone(),
+        outcome: series.decisive().run.outcome.clone(),
         stages,
         requests,
+        served: series.served(),
         cpu: slow,
         floor,
         verdict,
@@ -104,7 +109,10 @@ pub fn check(rig: &mut Rig, config: &Config, progress: &mut dyn Progress) -> Res
 fn cpu_share(rig: &mut Rig, config: &Config, share: f64, long: &Measured) -> Result<CpuShare> {
     let work = Work { requests: SLOW_REQUESTS, at_once: false, ..config.work.clone() };
     let limit = memory::Budget { memory: Some(config.budget.memory), cpus: Some(share) };
-    at_share(rig, share, long, |rig| rig.run(&work, limit))
+    at_share(rig, share, long, |rig| match serve(rig, &work, Load::few(1 + SLOW_REQUESTS), limit)? {
+        Some(serving) => Ok(serving.measured),
+        None => rig.run(&work, limit),
+    })
 }
 
 /// The same on other plans, estimated from what was measured, or measured each.
@@ -123,10 +131,17 @@ fn on_plans(
             let cpus = Some(plan.cpu).filter(|_| rig.ladder.limits_cpu());
             let threads = plan.cpu.ceil() as usize;
             let work = Work { threads, requests: 0, ..config.work.clone() };
-            let pass = rig.run(&work, memory::Budget { memory: Some(plan.memory), cpus })?;
-            choice.peak = Bytes(pass.run.peak().0 + allowance(&pass.run).0);
-            choice.fits = pass.run.outcome.survived() && choice.peak <= plan.memory;
-            choice.first_answer = cpus.and_then(|_| Times::of(&pass.run).first_answer).or(choice.first_answer);
+            let limit = memory::Budget { memory: Some(plan.memory), cpus };
+            let pass = rig.run(&work, limit)?;
+            let mut runs = vec![&pass.run];
+            let work = Work { memory: plan.memory.0, ..work };
+            let serving =
+                if pass.run.outcome.survived() { serve(rig, &work, Load::of(&config.work), limit)? } else { None };
+            runs.extend(serving.as_ref().map(|serving| &serving.measured.run));
+            choice.peak = runs.iter().map(|run| Bytes(run.peak().0 + allowance(run).0)).max().unwrap_or_default();
+            choice.fits = runs.iter().all(|run| run.outcome.survived()) && choice.peak <= plan.memory;
+            let last = runs.last().and_then(|run| Times::of(run).first_answer);
+            choice.first_answer = cpus.and(last).or(choice.first_answer);
             choice.measured = true;
             progress.step()?;
         }

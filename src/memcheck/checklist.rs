@@ -38,6 +38,14 @@ pub fn points(checked: &Checked, service: Option<&WebService>) -> Vec<Point> {
             format!("peak {}", stage.peak),
         ));
     }
+    if let Some(served) = &checked.served {
+        let evidence = format!(
+            "{} requests answered and {} refused, peak {}",
+            served.answered, served.refused, served.kernel_peak
+        );
+        let holds = checked.outcome.survived() && served.nobody.is_none();
+        all.push(point("the server lives under more requests than it can answer", Some(holds), evidence));
+    }
     if let Some(cpu) = &checked.cpu {
         let how = if cpu.enforced { "measured" } else { "scaled from a whole processor" };
         let evidence = format!(

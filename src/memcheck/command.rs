@@ -96,6 +96,7 @@ pub fn check(
         outcome: first.run.outcome.clone(),
         stages: peaks.stages(),
         requests,
+        served: None,
         cpu,
         floor: None,
         verdict,

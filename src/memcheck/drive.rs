@@ -1,7 +1,8 @@
-//! Drives a server over HTTP while it is measured: waits until it answers, then sends pictures to its endpoint.
+//! Drives somebody's server over HTTP while it is measured: waits until it answers, then sends pictures to its endpoint.
 use super::pipeline::{REQUESTS, TWO};
 use crate::memory::{Event, Teller};
 use anyhow::{Context, Result, bail, ensure};
+use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::thread;
@@ -14,6 +15,8 @@ pub const LISTEN: &str = "start until it answers";
 const AGAIN: Duration = Duration::from_millis(20);
 /// A request that takes longer is a failed one.
 const LONGEST: Duration = Duration::from_mins(1);
+/// Bytes of an answer that may tell why it is none.
+const SAID: u64 = 2048;
 /// Marks the parts of a form; no picture holds it.
 const BOUNDARY: &str = "dermai-memcheck-7d1f3c5a9b2e4068";
 
@@ -77,10 +80,14 @@ fn talk(plan: &Drive, teller: &Teller) -> Result<()> {
         }
         thread::sleep(AGAIN);
     }
-    let agent = agent();
+    let endpoint = Endpoint::new(plan.url.clone(), plan.field.clone());
+    let send = |picture| match endpoint.send(picture)? {
+        Answered::Well => Ok(()),
+        Answered::Otherwise(status, said) => bail!("`{}` answers {status}: {said}", plan.url),
+    };
     teller.tell(Event::Stage(REQUESTS.to_owned()));
     for picture in plan.pictures.iter().cycle().take(plan.requests) {
-        send(&agent, plan, picture)?;
+        send(picture)?;
         if !teller.tell(Event::Step) {
             return Ok(());
         }
@@ -90,17 +97,11 @@ fn talk(plan: &Drive, teller: &Teller) -> Result<()> {
     }
     teller.tell(Event::Stage(TWO.to_owned()));
     thread::scope(|scope| {
-        let one = || plan.pictures.first().map_or(Ok(()), |picture| send(&agent, plan, picture));
+        let one = || plan.pictures.first().map_or(Ok(()), send);
         let other = scope.spawn(one);
         let own = one();
         other.join().map_err(|_| anyhow::anyhow!("a request panicked"))?.and(own)
     })
-}
-
-/// Talks to the named address and to nobody else: through no proxy, and wherever an answer points to.
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder().timeout_global(Some(LONGEST)).http_status_as_error(false);
-    config.proxy(None).max_redirects(0).max_redirects_will_error(false).build().into()
 }
 
 fn listens(host: &str, port: u16) -> bool {
@@ -108,23 +109,50 @@ fn listens(host: &str, port: u16) -> bool {
     addresses.any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
 }
 
-fn send(agent: &ureq::Agent, plan: &Drive, (name, picture): &(String, Vec<u8>)) -> Result<()> {
-    let is_png = Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
-    let kind = format!("image/{}", if is_png { "png" } else { "jpeg" });
-    let (kind, body) = match &plan.field {
-        None => (kind, picture.clone()),
-        Some(field) => (format!("multipart/form-data; boundary={BOUNDARY}"), form(field, name, &kind, picture)),
-    };
-    let response = agent.post(&plan.url).content_type(kind).send(&body);
-    let mut response = response.with_context(|| format!("`{}` does not answer", plan.url))?;
-    let status = response.status();
-    let body = response.body_mut().read_to_vec().with_context(|| format!("`{}` does not end its answer", plan.url))?;
-    if !status.is_success() {
-        let text = String::from_utf8_lossy(&body);
-        let first: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
-        bail!("`{}` answers {status}: {first}", plan.url);
+/// Where pictures are sent to.
+pub struct Endpoint {
+    url: String,
+    /// The form field that takes the picture; none: the picture is the body.
+    field: Option<String>,
+    agent: ureq::Agent,
+}
+
+/// What came back.
+pub enum Answered {
+    /// A status of success.
+    Well,
+    /// Another status, and the begin of what it says.
+    Otherwise(u16, String),
+}
+
+impl Endpoint {
+    /// Talks to this address and to nobody else: through no proxy, and wherever an answer points to.
+    pub fn new(url: String, field: Option<String>) -> Self {
+        let config = ureq::Agent::config_builder().timeout_global(Some(LONGEST)).http_status_as_error(false);
+        let agent = config.proxy(None).max_redirects(0).max_redirects_will_error(false).build().into();
+        Self { url, field, agent }
     }
-    Ok(())
+
+    /// Sends a picture with its name, and reads the answer to its end.
+    pub fn send(&self, (name, picture): &(String, Vec<u8>)) -> Result<Answered> {
+        let is_png = Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+        let kind = format!("image/{}", if is_png { "png" } else { "jpeg" });
+        let form = self.field.as_ref().map(|field| form(field, name, &kind, picture));
+        let kind = form.as_ref().map_or(kind, |_| format!("multipart/form-data; boundary={BOUNDARY}"));
+        let response = self.agent.post(&self.url).content_type(kind).send(form.as_ref().unwrap_or(picture));
+        let mut response = response.with_context(|| format!("`{}` does not answer", self.url))?;
+        let status = response.status();
+        let mut said = Vec::new();
+        let mut body = response.body_mut().as_reader();
+        let read = body.by_ref().take(SAID).read_to_end(&mut said).and_then(|_| io::copy(&mut body, &mut io::sink()));
+        read.with_context(|| format!("`{}` does not end its answer", self.url))?;
+        if status.is_success() {
+            return Ok(Answered::Well);
+        }
+        let text = String::from_utf8_lossy(&said);
+        let first: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
+        Ok(Answered::Otherwise(status.as_u16(), first))
+    }
 }
 
 /// A form with one file (RFC 7578).

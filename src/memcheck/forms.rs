@@ -19,8 +19,8 @@ impl Forms {
     const MODES: [Mode; 4] = [Mode::Prepare, Mode::Fp16, Mode::Int8Weights, Mode::Int8];
 
     /// Runs that measuring them takes.
-    pub fn steps(&self, runs: usize) -> usize {
-        Self::MODES.iter().filter(|mode| self.calibrated(**mode)).count() * Series::steps(runs)
+    pub fn steps(&self, serves: bool, runs: usize) -> usize {
+        Self::MODES.iter().filter(|mode| self.calibrated(**mode)).count() * Series::steps(serves, runs)
     }
 
     fn calibrated(&self, mode: Mode) -> bool {
@@ -235,6 +235,7 @@ mod tests {
             forms(Some("it's mine.onnx")).command(Mode::Prepare),
             r"dermai quantize 'it'\''s mine.onnx' -o small/ --mode prepare"
         );
-        assert_eq!((forms(None).steps(3), forms(None).steps(1)), (12, 6));
+        let steps = |serves, runs| forms(None).steps(serves, runs);
+        assert_eq!((steps(false, 3), steps(false, 1), steps(true, 3), steps(true, 1)), (12, 6, 18, 9));
     }
 }

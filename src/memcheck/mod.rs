@@ -61,6 +61,7 @@ pub mod pipeline;
 pub mod protocol;
 mod rig;
 mod series;
+mod serve;
 mod slope;
 mod times;
 mod verdict;
@@ -96,6 +97,8 @@ pub struct Checked {
     pub stages: Vec<StagePeak>,
     /// What many requests showed; none where they were not reached or not asked for.
     pub requests: Option<Requests>,
+    /// What the server did; none where it was not measured.
+    pub served: Option<Served>,
     /// Time at the plan's CPU share; none where the budget has none.
     pub cpu: Option<CpuShare>,
     /// The smallest limit that it survives; none unless asked for.
@@ -118,7 +121,9 @@ impl Checked {
     /// Whether memory is why it does not fit: it was killed for it, or more is predicted than there is. A program that fails by itself would
     /// fail with any amount.
     pub fn wants_memory(&self) -> bool {
-        !self.verdict.fits && (self.outcome.ended == Ended::OomKilled || self.verdict.peak > self.budget.memory)
+        let lets_nobody_in = self.served.as_ref().is_some_and(|served| served.nobody.is_some());
+        let is_over = self.outcome.ended == Ended::OomKilled || self.verdict.peak > self.budget.memory;
+        !self.verdict.fits && (is_over || lets_nobody_in)
     }
 
     /// With what follows from the measurements: findings, advice and the checklist. `service` is the blueprint's, where there is one.
@@ -236,6 +241,21 @@ impl Requests {
     pub fn leaks(&self) -> bool {
         self.ci95.0 > 4096.0
     }
+}
+
+/// What the server did under the budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// What the kernel would charge it at most.
+    pub peak: Bytes,
+    /// What the kernel charged it at most.
+    pub kernel_peak: Bytes,
+    /// Requests that it answered in a run.
+    pub answered: usize,
+    /// Requests that it refused, for want of a place or of memory.
+    pub refused: usize,
+    /// Why it lets nobody in, if it does not.
+    pub nobody: Option<String>,
 }
 
 /// Time at the plan's CPU share.

@@ -32,6 +32,7 @@ pub struct Rig {
     /// Set by a signal: the run is given up.
     pub cancelled: Arc<AtomicBool>,
     start: Start,
+    server: Option<Start>,
     /// Files that belong to what is measured.
     own: BTreeSet<PathBuf>,
     /// What this process had mapped when the rig was made: its children map it as well.
@@ -68,11 +69,27 @@ impl Rig {
             sampled: true,
             cancelled: Arc::default(),
             start,
+            server: None,
             own,
             ours: memory::mapped_files(Path::new("/"), std::process::id()),
             found: BTreeSet::new(),
             libraries: None,
         }
+    }
+
+    /// Has the server measured as well, which `start` makes out of a work: it listens at a free port and logs to standard error.
+    pub fn with_server(&mut self, start: Start) {
+        self.server = Some(start);
+    }
+
+    /// Whether the server is measured.
+    pub fn serves(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The command of a server.
+    pub fn server(&self, work: &Work) -> Option<Result<Command>> {
+        self.server.as_ref().map(|start| start(work).and_then(|command| self.with_libraries(command)))
     }
 
     /// Takes further files for those of the children, such as another form's of the model.
@@ -111,12 +128,7 @@ impl Rig {
     /// # Errors
     /// When the child cannot be started or says itself that it failed; being killed is part of the run.
     pub fn run(&mut self, work: &Work, budget: Budget) -> Result<Measured> {
-        let mut command = (self.start)(work)?;
-        if let Some(folder) = &self.libraries {
-            let usual = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-            let all = std::iter::once(folder.path().to_owned()).chain(env::split_paths(&usual));
-            command.env("LD_LIBRARY_PATH", env::join_paths(all)?);
-        }
+        let command = self.with_libraries((self.start)(work)?)?;
         let measured = self.measure(command, budget, START, true, None::<fn(&Teller)>, &mut |event| match event {
             Event::Out(line) => protocol::heard(line),
             _ => Heard::Nothing,
@@ -126,6 +138,16 @@ impl Rig {
             bail!("stage `{}` failed (exit status {code}): {said}", measured.run.outcome.stage);
         }
         Ok(measured)
+    }
+
+    /// Libraries that other processes have mapped are taken from their copies.
+    fn with_libraries(&self, mut command: Command) -> Result<Command> {
+        if let Some(folder) = &self.libraries {
+            let usual = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+            let all = std::iter::once(folder.path().to_owned()).chain(env::split_paths(&usual));
+            command.env("LD_LIBRARY_PATH", env::join_paths(all)?);
+        }
+        Ok(command)
     }
 
     /// Runs any command under a budget, from a cache as cold as it can be made. `drive` works on it from outside.

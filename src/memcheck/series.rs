@@ -1,10 +1,11 @@
 //! The runs of one model under a budget, and what they add up to.
-use super::peaks::{Peaks, allowance};
-use super::pipeline::Work;
+use super::peaks::Peaks;
+use super::pipeline::{REQUESTS, TWO, Work};
 use super::protocol::Answering;
 use super::rig::{Measured, Rig, machine_allows};
+use super::serve::{Load, Serving, serve, served, spare};
 use super::times::Times;
-use super::{Budget, Cache, Verdict};
+use super::{Band, Budget, Cache, Served, Verdict};
 use crate::memory;
 use crate::units::{Bytes, Progress};
 use anyhow::Result;
@@ -20,12 +21,17 @@ pub struct Series {
     pub long: Measured,
     /// One without the limit, where it was in the way.
     pub free: Option<Measured>,
+    /// Those of the server, where the pipeline survived and the server is measured, too.
+    pub serving: Vec<Serving>,
 }
+
+/// The server is measured so often, at most: its start is as long as a first pass.
+const SERVING: usize = 2;
 
 impl Series {
     /// Runs of a series, but for the one without a limit: for the progress bar. One shows which files are mapped.
-    pub fn steps(runs: usize) -> usize {
-        1 + runs.max(1)
+    pub fn steps(serves: bool, runs: usize) -> usize {
+        1 + runs.max(1) + if serves { runs.clamp(1, SERVING) } else { 0 }
     }
 
     /// Runs `work` under the budget's memory, `runs` times; all but the last stop after the first pass.
@@ -67,14 +73,53 @@ impl Series {
         } else {
             None
         };
-        Ok(Self { peaks, passes, long, free })
+        let mut serving = Vec::new();
+        let survived = long.run.outcome.survived();
+        for _ in 0..if survived { runs.clamp(1, SERVING) } else { 0 } {
+            let Some(run) = serve(rig, work, Load::of(work), limit)? else { break };
+            progress.step()?;
+            peaks.add(&run.measured.run);
+            let is_limited = run.measured.run.limited || !run.measured.run.outcome.survived();
+            serving.push(run);
+            if is_limited {
+                // It is held to the budget by itself, not to what the machine has.
+                let budget = memory::Budget { memory: Some(machine_allows()), cpus: None };
+                serving.extend(serve(rig, work, Load::of(work), budget)?.inspect(|free| peaks.add(&free.measured.run)));
+                break;
+            }
+        }
+        Ok(Self { peaks, passes, long, free, serving })
+    }
+
+    /// The run that decides whether it survives: the one that did not, else the longest.
+    pub fn decisive(&self) -> &Measured {
+        let served = self.serving.iter().map(|run| &run.measured);
+        served.rev().find(|run| !run.run.outcome.survived()).unwrap_or(&self.long)
+    }
+
+    /// What the server did, where it was measured.
+    pub fn served(&self) -> Option<Served> {
+        served(&self.serving)
     }
 
     /// What follows for the budget.
     pub fn verdict(&self, budget: &Budget) -> Verdict {
-        let predicted = self.peaks.highest();
-        let more = Bytes(allowance(&self.long.run).0.max(self.peaks.unseen(&predicted).0));
-        Verdict::of(&predicted, more, budget, &self.long.run.outcome)
+        let highest = self.peaks.highest();
+        let runs = std::iter::once(&self.long.run).chain(self.serving.iter().map(|run| &run.measured.run));
+        let more = runs.map(|run| spare(&self.peaks, &highest, run)).max().unwrap_or_default();
+        let verdict = Verdict::of(&highest, more, budget, &self.decisive().run.outcome);
+        // A server that lets nobody in does not serve.
+        match self.served().and_then(|served| served.nobody) {
+            Some(_) => Verdict { fits: false, band: Band::Critical, ..verdict },
+            None => verdict,
+        }
+    }
+
+    /// The highest peak of a first pass, without what comes behind it.
+    pub fn first_pass_peak(&self) -> Bytes {
+        let runs = self.passes.iter().chain([&self.long]).chain(&self.free).flat_map(|run| &run.run.stages);
+        let first = runs.filter(|stage| ![REQUESTS, TWO].contains(&stage.name.as_str()));
+        first.map(|stage| stage.peak).max().unwrap_or_default()
     }
 
     /// Time to the first answer where memory is not short.
@@ -89,6 +134,7 @@ impl Series {
 
     /// Whether every page was charged in each run.
     pub fn is_cold(&self) -> bool {
-        self.passes.iter().chain([&self.long]).all(|run| run.cache == Cache::Cold)
+        let served = self.serving.iter().map(|run| &run.measured);
+        self.passes.iter().chain([&self.long]).chain(served).all(|run| run.cache == Cache::Cold)
     }
 }

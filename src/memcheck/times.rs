@@ -3,6 +3,7 @@ use super::CpuShare;
 use super::drive::LISTEN;
 use super::pipeline::{CLEANUP, REQUESTS, START};
 use super::rig::{Measured, Rig};
+use super::serve;
 use crate::memory;
 use anyhow::Result;
 use std::time::Duration;
@@ -59,10 +60,11 @@ impl Times {
         let mut answers: Vec<Duration> =
             run.stages.iter().flat_map(|stage| &stage.steps).map(|step| step.elapsed).collect();
         // A server's first answer is that to the first request.
-        let served = stage(LISTEN).and(stage(REQUESTS)).zip(answers.first()).map(|(stage, first)| stage.began + *first);
+        let requests = stage(LISTEN).and(stage(REQUESTS)).or_else(|| stage(serve::REQUESTS));
+        let served = requests.zip(answers.first()).map(|(stage, first)| stage.began + *first);
         answers.sort_unstable();
         Self {
-            start: end(START).or_else(|| end(LISTEN)).unwrap_or_default(),
+            start: [START, LISTEN, serve::LISTEN].into_iter().find_map(end).unwrap_or_default(),
             first_answer: stage(CLEANUP).map(|stage| stage.began).or(served),
             answer: answers.get(answers.len() / 2).copied(),
         }

@@ -51,6 +51,11 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// What the model takes while it is loaded.
+    pub fn model(&self) -> Bytes {
+        Bytes(self.loaded.saturating_sub(self.idle))
+    }
+
     /// What a request adds to another one.
     pub fn further(&self) -> Bytes {
         Bytes(self.two.saturating_sub(self.one))

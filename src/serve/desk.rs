@@ -121,7 +121,7 @@ impl Desk {
     /// Unloads the same model with other maps, and those that were not used for the longest time until the new one fits.
     fn make_room(&self, loaded: &mut Vec<Loaded>, model: usize) {
         loaded.retain(|one| one.model != model);
-        let takes = |model: usize| self.cost(model).map_or(0, |cost| cost.loaded - cost.idle.min(cost.loaded));
+        let takes = |model: usize| self.cost(model).map_or(0, |cost| cost.model().0);
         let room = self.room.get().map_or(u64::MAX, |room| room.0);
         while !loaded.is_empty() && takes(model) + loaded.iter().map(|one| takes(one.model)).sum::<u64>() > room {
             loaded.remove(0);

@@ -101,6 +101,7 @@ async fn prepare(app: Arc<App>, config: Config) {
 /// What fits, by what each model was measured to take: the largest decides.
 async fn measured(app: &App, config: &Config) -> Result<Room, String> {
     let mut largest: Option<Cost> = None;
+    let mut all = Bytes(0);
     for (at, model) in config.models.iter().enumerate() {
         let cost = app.measurer.usual(model).await.map_err(|error| format!("model `{}`: {error:#}", model.name))?;
         tracing::info!(
@@ -113,6 +114,7 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
             "measured"
         );
         app.desk.price(at, cost);
+        all.0 += cost.model().0;
         if largest.is_none_or(|largest| cost.one > largest.one) {
             largest = Some(cost);
         }
@@ -123,10 +125,10 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
         let budget = config.budget;
         format!("one request takes {needed}, and the budget is {budget}: `dermai quantize` makes a smaller form of the model")
     })?;
-    // Beside the largest, what others hold while they wait.
-    let busy = largest.one - largest.loaded.min(largest.one) + largest.further().0 * (room.slots as u64 - 1);
-    let others =
-        config.budget.0.saturating_sub(busy + largest.idle + room.bodies.0 + room.decoder.0 * room.slots as u64);
-    app.desk.limit(Bytes(others));
+    // Other models stay loaded in half of what is left, at most.
+    let others = Bytes(all.0 - largest.model().0).min(room.bodies);
+    let beside = Room::of(Bytes(config.budget.0 - others.0), &largest, config.workers);
+    let (room, others) = beside.map_or((room, Bytes(0)), |beside| (beside, others));
+    app.desk.limit(Bytes(largest.model().0 + others.0));
     Ok(room)
 }

@@ -1,8 +1,8 @@
 //! Made-up results of `memcheck`: figures as they are on a small plan, so that views can be tested without a run.
 use dermai::deploy::{Finding, Origin, Severity};
 use dermai::memcheck::{
-    Band, Budget, Cache, Change, Checked, Choice, Comparison, CpuShare, Enforced, Floor, Point, Requests, StagePeak,
-    Subject, Timeline, Verdict,
+    Band, Budget, Cache, Change, Checked, Choice, Comparison, CpuShare, Enforced, Floor, Point, Requests, Served,
+    StagePeak, Subject, Timeline, Verdict,
 };
 use dermai::memory::{Ended, Mechanism, Outcome, Sample};
 use dermai::model::Identity;
@@ -201,6 +201,13 @@ pub fn fitting() -> Checked {
             slowest: milliseconds(83),
             until_full: None,
         }),
+        served: Some(Served {
+            peak: tenths(1_208),
+            kernel_peak: tenths(1_196),
+            answered: 58,
+            refused: 431,
+            nobody: None,
+        }),
         cpu: Some(CpuShare {
             share: 0.1,
             enforced: true,
@@ -274,6 +281,7 @@ pub fn killed() -> Checked {
         outcome: Outcome { ended: Ended::OomKilled, stage: "load model".into() },
         stages,
         requests: None,
+        served: None,
         cpu: None,
         floor: None,
         verdict: Verdict {

@@ -18,6 +18,7 @@ pub fn check(args: &Args) -> Result<()> {
         ("--no-gradcam", args.no_gradcam),
         ("--layer", args.layer.is_some()),
         ("--threads", args.threads.is_some()),
+        ("--no-serve", args.no_serve),
         ("--floor", args.floor),
         ("--measure-options", args.measure_options),
     ];
@@ -59,6 +60,7 @@ mod tests {
             "--no-gradcam",
             "--layer",
             "--threads",
+            "--no-serve",
             "--cpu",
             "--floor",
             "--measure-options",
@@ -67,7 +69,7 @@ mod tests {
             "--one-at-a-time",
         ] {
             let value = match flag {
-                "--no-gradcam" | "--floor" | "--measure-options" | "--one-at-a-time" => "",
+                "--no-gradcam" | "--no-serve" | "--floor" | "--measure-options" | "--one-at-a-time" => "",
                 _ => "1",
             };
             let error = checked(&format!("{flag} {value} -- true")).expect_err(flag);

@@ -1,18 +1,22 @@
 //! How measured children are started.
 use super::CHILD;
 use super::pictures::Pictures;
+use crate::cli::serve;
 use crate::memcheck::{Start, cold_files, pipeline};
 use crate::model::{Prepared, RUNTIME_VARIABLE, find_runtime};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
+use std::rc::Rc;
 use tempfile::TempDir;
 
 /// Starts children.
 pub struct Starter {
     /// Makes the command of a child.
     pub start: Start,
+    /// Makes the command of a server.
+    pub server: Start,
     /// Files that children read.
     pub own: BTreeSet<PathBuf>,
     /// Where they find the model.
@@ -42,12 +46,24 @@ impl Starter {
         let mut own = BTreeSet::from([program.clone(), runtime.clone()]);
         own.extend(files);
         own.extend(pictures.paths.iter().cloned());
-        let start = move |work: &pipeline::Work| {
+        let run = move || {
             let _lives_as_long = &place;
             let mut command = Command::new(&program);
-            command.arg(CHILD).arg(serde_json::to_string(work)?).env(RUNTIME_VARIABLE, &runtime);
+            command.env(RUNTIME_VARIABLE, &runtime);
+            command
+        };
+        let run = Rc::new(run);
+        let again = Rc::clone(&run);
+        let start = move |work: &pipeline::Work| {
+            let mut command = run();
+            command.arg(CHILD).arg(serde_json::to_string(work)?);
             Ok(command)
         };
-        Ok(Self { start: Box::new(start), own, model: model_place })
+        let server = move |work: &pipeline::Work| {
+            let mut command = again();
+            serve::arguments(&mut command, work);
+            Ok(command)
+        };
+        Ok(Self { start: Box::new(start), server: Box::new(server), own, model: model_place })
     }
 }

@@ -15,7 +15,7 @@ pub fn write_junit(out: &mut dyn Write, checked: &Checked) -> Result<()> {
     suite.set_time(checked.stages.iter().map(|stage| stage.elapsed).sum());
     suite.add_test_case(fits(checked));
     suite.add_test_cases(checked.stages.iter().map(|part| stage(checked, part)));
-    suite.add_test_cases([requests(checked), health(checked)]);
+    suite.add_test_cases([requests(checked), served(checked), health(checked)]);
     suite.add_test_cases(checked.findings.iter().map(finding));
     suite.add_test_case(comparison(checked));
     let mut report = Report::new("dermai memcheck");
@@ -52,6 +52,14 @@ fn requests(checked: &Checked) -> TestCase {
     match &checked.requests {
         Some(requests) => judged("requests", name, !requests.leaks(), "growth", &words::requests(requests)),
         None => skipped("requests", name, "there were no requests to look at"),
+    }
+}
+
+fn served(checked: &Checked) -> TestCase {
+    let name = "the server lets requests in";
+    match &checked.served {
+        Some(served) => judged("serve", name, served.nobody.is_none(), "lets nobody in", &words::served(served)),
+        None => skipped("serve", name, "the server was not measured"),
     }
 }
 

@@ -18,6 +18,9 @@ pub fn write_markdown(out: &mut dyn Write, checked: &Checked, prices_as_of: Opti
     if let Some(requests) = &checked.requests {
         writeln!(out, "- requests: {}", prose(&words::requests(requests)))?;
     }
+    if let Some(served) = &checked.served {
+        writeln!(out, "- serve: {}", prose(&words::served(served)))?;
+    }
     if let Some(cpu) = &checked.cpu {
         writeln!(out, "- cpu: {}", prose(&words::cpu(cpu)))?;
     }

@@ -79,10 +79,11 @@ fn top(checked: &Checked) -> Lines {
 
 fn measured(checked: &Checked) -> Lines {
     let requests = checked.requests.iter().map(|requests| says("requests", words::requests(requests)));
+    let served = checked.served.iter().map(|served| says("serve", words::served(served)));
     let cpu = checked.cpu.iter().map(|cpu| says("cpu", words::cpu(cpu)));
     let floor =
         checked.floor.iter().map(|floor| says("floor", format!("{} is the least that it survives", floor.bytes)));
-    requests.chain(cpu).chain(floor).collect()
+    requests.chain(served).chain(cpu).chain(floor).collect()
 }
 
 fn judged(checked: &Checked) -> Lines {

@@ -1,6 +1,6 @@
 //! Sentences that several views share. Text from outside stands in them as it came: each view escapes the whole.
 use crate::deploy::{Finding, Origin, Severity};
-use crate::memcheck::{Cache, Checked, CpuShare, ESTIMATE_ERROR, Requests, Subject};
+use crate::memcheck::{Cache, Checked, CpuShare, ESTIMATE_ERROR, Requests, Served, Subject};
 use crate::memory::Ended;
 use crate::report::table::time;
 use crate::units::Bytes;
@@ -139,6 +139,15 @@ fn kilobytes(bytes: f64) -> Option<String> {
     // A minus before zero tells nothing.
     let rounded = (bytes / 1024.0 * 100.0).round() / 100.0 + 0.0;
     bytes.is_finite().then(|| format!("{rounded:+.2}"))
+}
+
+/// What the server did.
+pub fn served(served: &Served) -> String {
+    let Served { peak, kernel_peak, answered, refused, nobody } = served;
+    if let Some(why) = nobody {
+        return format!("lets nobody in: {why}");
+    }
+    format!("{answered} requests answered, {refused} refused; predicted peak {peak}, the kernel charged {kernel_peak}")
 }
 
 /// Time at the plan's CPU share.

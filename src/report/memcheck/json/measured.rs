@@ -82,6 +82,28 @@ impl From<&plain::Requests> for Requests {
     }
 }
 
+/// What the server did.
+#[derive(Debug, Serialize)]
+pub struct Serve<'a> {
+    peak_bytes: u64,
+    kernel_peak_bytes: u64,
+    answered: usize,
+    refused: usize,
+    lets_nobody_in: Option<&'a str>,
+}
+
+impl<'a> From<&'a plain::Served> for Serve<'a> {
+    fn from(served: &'a plain::Served) -> Self {
+        Self {
+            peak_bytes: served.peak.0,
+            kernel_peak_bytes: served.kernel_peak.0,
+            answered: served.answered,
+            refused: served.refused,
+            lets_nobody_in: served.nobody.as_deref(),
+        }
+    }
+}
+
 /// Time at the CPU share.
 #[derive(Debug, Serialize)]
 pub struct Cpu {

@@ -7,7 +7,7 @@ use crate::memory::Mechanism;
 use crate::model::Identity;
 use anyhow::Result;
 use judged::{Choice, Comparison, Flaw, Point, Verdict};
-use measured::{Cpu, Ending, Limit, Requests, Stage, Timeline};
+use measured::{Cpu, Ending, Limit, Requests, Serve, Stage, Timeline};
 use serde::Serialize;
 use std::io::Write;
 use std::time::Duration;
@@ -33,6 +33,7 @@ struct Document<'a> {
     outcome: Ending<'a>,
     stages: Vec<Stage<'a>>,
     requests: Option<Requests>,
+    serve: Option<Serve<'a>>,
     cpu: Option<Cpu>,
     floor_bytes: Option<u64>,
     floor_curve: Option<Vec<Limit>>,
@@ -56,6 +57,7 @@ impl<'a> Document<'a> {
             outcome: (&checked.outcome).into(),
             stages: all(&checked.stages),
             requests: checked.requests.as_ref().map(Into::into),
+            serve: checked.served.as_ref().map(Into::into),
             cpu: checked.cpu.as_ref().map(Into::into),
             floor_bytes: floor.map(|floor| floor.bytes.0),
             floor_curve: floor.map(|floor| floor.curve.iter().map(Limit::of).collect()),
