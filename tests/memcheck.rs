@@ -107,8 +107,8 @@ fn a_server_that_would_let_nobody_in_does_not_fit() {
     let report = serving(&["--json", "--budget", "512MB"]).run().exits(0).json();
     let first_pass = report["stages"].as_array().unwrap()[..7].iter().map(|stage| mb(&stage["peak_bytes"]));
     let budget = format!("{}MB", first_pass.fold(0.0, f64::max).ceil() + 1.0);
-    let run =
-        |more: &[&str]| memcheck_in(&fixture("images"), [&SMALL[..], &["--budget", &budget], more].concat()).run();
+    let usual = ["--runs", "1", "--image", "lesion.jpg", "--requests", "0", "--one-at-a-time", "--budget", &budget];
+    let run = |more: &[&str]| memcheck_in(&fixture("images"), usual.iter().chain(more)).run();
     run(&["--no-serve"]).exits(0);
     let report = run(&["--json"]).exits(1).json();
     assert_eq!(report["verdict"]["fits"], false);

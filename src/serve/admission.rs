@@ -131,7 +131,7 @@ impl Admission {
     /// While that is not known (503), when nothing fits (503), and at the end (503).
     pub fn room(&self) -> Result<Room, Problem> {
         if self.drains() {
-            return Err(Problem::unavailable("the server is ending").and_close());
+            return Err(Problem::unavailable("the server is ending"));
         }
         match self.room.get() {
             None => Err(Problem::unavailable("the server is starting: it measures what a request takes").after(1)),
@@ -201,7 +201,7 @@ impl Admission {
         };
         tokio::select! {
             body = body => body,
-            () = given_up => Err(Problem::unavailable("the server is ending, and the body has not come").and_close()),
+            () = given_up => Err(Problem::unavailable("the server is ending, and the body has not come")),
         }
     }
 

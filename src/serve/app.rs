@@ -12,9 +12,10 @@ use crate::explain::Wanted;
 use crate::input::Limits;
 use crate::units::Bytes;
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -136,13 +137,18 @@ async fn not_allowed(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, &what)
 }
 
-/// Counts and logs a request; nothing of its body is in either.
+/// Counts and logs a request; nothing of its body is in either. A request that failed ends its connection if it has a body, of which the rest
+/// may still be on its way.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let has_body = !request.body().is_end_stream();
     let begun = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let id = request.extensions().get::<RequestId>().map(|id| id.header_value().clone());
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if has_body && (response.status().is_client_error() || response.status().is_server_error()) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let status = response.status().as_u16();
     app.metrics.answered(&route, status);
     let id = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();

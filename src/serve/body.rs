@@ -147,7 +147,7 @@ async fn gather<E: std::fmt::Display>(
     let mut all = Vec::new();
     all.reserve_exact(length.unwrap_or(0).min(most.0 as usize));
     while let Some(part) = timeout_at(deadline, parts.next()).await.map_err(|_| slow())? {
-        let part = part.map_err(|error| Problem::bad(&format!("the body ends too early: {error}")).and_close())?;
+        let part = part.map_err(|error| Problem::bad(&format!("the body ends too early: {error}")))?;
         if (all.len() + part.len()) as u64 > most.0 {
             return Err(Problem::too_large(&format!("the body is over the limit of {most} (`--max-body`)")));
         }
@@ -160,5 +160,5 @@ async fn gather<E: std::fmt::Display>(
 }
 
 fn slow() -> Problem {
-    Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "the body comes too slowly").and_close()
+    Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "the body comes too slowly")
 }

@@ -2,6 +2,7 @@
 use super::linger::Lingering;
 use super::shutdown::{Shutdown, Stage};
 use axum::Router;
+use axum::http::header::CONNECTION;
 use axum::response::Response;
 use futures_util::FutureExt;
 use hyper::Request;
@@ -57,11 +58,10 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grac
         let app = NormalizePathLayer::trim_trailing_slash().layer(app.clone());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
-        let failed = Arc::new(AtomicBool::new(false));
-        let stream = Lingering::new(stream, Arc::clone(&failed));
+        let closes = Arc::new(AtomicBool::new(false));
+        let stream = Lingering::new(stream, Arc::clone(&closes));
         let noting = ServiceExt::<Request<Incoming>>::map_response(app, move |response: Response| {
-            let is_error = response.status().is_client_error() || response.status().is_server_error();
-            failed.store(is_error, Ordering::Relaxed);
+            closes.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
             response
         });
         let service = TowerToHyperService::new(noting);

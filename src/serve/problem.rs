@@ -1,6 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457).
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -11,7 +11,6 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     after: Option<u64>,
-    closes: bool,
 }
 
 #[derive(Serialize)]
@@ -25,7 +24,7 @@ struct Document<'a> {
 impl Problem {
     /// With a sentence for people.
     pub fn new(status: StatusCode, detail: &str) -> Self {
-        Self { status, detail: detail.to_owned(), after: None, closes: false }
+        Self { status, detail: detail.to_owned(), after: None }
     }
 
     /// 400: the request cannot be understood.
@@ -35,7 +34,7 @@ impl Problem {
 
     /// 413: body or picture are over a limit.
     pub fn too_large(detail: &str) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail).and_close()
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
     /// 422: there is a body, and no picture that can be read.
@@ -62,13 +61,6 @@ impl Problem {
     #[must_use]
     pub fn after(mut self, seconds: u64) -> Self {
         self.after = Some(seconds);
-        self
-    }
-
-    /// The connection ends with it.
-    #[must_use]
-    pub fn and_close(mut self) -> Self {
-        self.closes = true;
         self
     }
 
@@ -100,9 +92,6 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         if let Some(seconds) = self.after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.closes {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
