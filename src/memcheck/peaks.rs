@@ -19,9 +19,10 @@ struct Seen {
 }
 
 impl Peaks {
-    /// Adds a run. Stages stay in the order of the longest run.
+    /// Adds a run. A stage that is new stands behind the one before it, a run that begins with one behind all others.
     pub fn add(&mut self, run: &Run) {
-        for (at, stage) in run.stages.iter().enumerate() {
+        let mut next = self.stages.len();
+        for stage in &run.stages {
             let position = self.stages.iter().position(|seen| seen.highest.name == stage.name);
             let fresh = || Seen {
                 highest: StagePeak { name: stage.name.clone(), ..StagePeak::default() },
@@ -29,10 +30,10 @@ impl Peaks {
                 times: Vec::new(),
             };
             let position = position.unwrap_or_else(|| {
-                let position = at.min(self.stages.len());
-                self.stages.insert(position, fresh());
-                position
+                self.stages.insert(next, fresh());
+                next
             });
+            next = position + 1;
             let seen = &mut self.stages[position];
             let highest = &mut seen.highest;
             // The parts are those of the run with the highest peak.
@@ -134,5 +135,8 @@ mod tests {
         assert_eq!(found, expected);
         assert_eq!((peaks.highest().name.as_str(), stages[0].elapsed), ("b", Duration::from_millis(40)));
         assert_eq!((peaks.unseen(&stages[1]), peaks.unseen(&stages[2])), (mb(8), mb(0)));
+        peaks.add(&run(&[("server", 8), ("c", 8), ("after c", 8)], Ended::Stopped));
+        let names: Vec<_> = peaks.stages().into_iter().map(|stage| stage.name).collect();
+        assert_eq!(names, ["a", "b", "c", "after c", "server"]);
     }
 }

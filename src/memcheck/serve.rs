@@ -27,12 +27,10 @@ pub const OVERLOAD: &str = "serve: overload";
 
 /// Requests, one after the other: the pipeline's own many are before.
 const IN_TURN: usize = 10;
-/// Clients at once: more than work and wait.
+/// Clients at once, more than work and wait; each goes when it was answered.
 const CLIENTS: usize = 16;
-/// Requests that they get answered, all together.
-const ANSWERS: usize = 48;
 /// Who was refused comes again after this time.
-const AGAIN: Duration = Duration::from_millis(20);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What is asked of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,14 +167,7 @@ impl Plan {
         }
         teller.tell(Event::Stage(OVERLOAD.to_owned()));
         let largest = self.pictures.iter().max_by_key(|(_, bytes)| bytes.len()).context("no picture is named")?;
-        let left = AtomicUsize::new(ANSWERS);
-        let take = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
-        let client = || {
-            while take() && !teller.is_over() {
-                self.ask(&endpoint, largest, teller)?;
-            }
-            Ok(())
-        };
+        let client = || self.ask(&endpoint, largest, teller);
         thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
             clients.into_iter().try_for_each(|client| client.join().unwrap_or_else(|_| bail!("a client panicked")))

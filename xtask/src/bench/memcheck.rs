@@ -129,7 +129,17 @@ impl Scene {
     /// `memcheck` of a model with the scene's picture.
     pub fn check(&self, bench: &Bench, model: &Subject, work: Work, more: &[&str]) -> Result<Report> {
         let mut command = bench.dermai();
-        command.args(["memcheck", "--budget", BUDGET, "--requests", "3", "--one-at-a-time", "--json", "--model"]);
+        command.args([
+            "memcheck",
+            "--budget",
+            BUDGET,
+            "--requests",
+            "3",
+            "--one-at-a-time",
+            "--no-serve",
+            "--json",
+            "--model",
+        ]);
         command.arg(&model.folder).arg("--image").arg(&self.picture);
         if work == Work::Predict {
             command.arg("--no-gradcam");

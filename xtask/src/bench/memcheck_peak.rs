@@ -17,11 +17,11 @@ pub const TOPIC: Topic = Topic {
 };
 
 /// Runs from outside.
-const RUNS: usize = 10;
+pub const RUNS: usize = 10;
 /// A prediction is right when the kernel charges between this part of it and all of it …
-const RIGHT: f64 = 0.97;
+pub const RIGHT: f64 = 0.97;
 /// … in so many of the runs.
-const MOST_RUNS: f64 = 9.0;
+pub const MOST_RUNS: f64 = 9.0;
 
 fn run(bench: &Bench) -> Result<Outcome> {
     let scene = match Scene::set(bench)? {
@@ -88,15 +88,17 @@ fn figures(what: &str, report: &Report, cold: &[u64], warm: &[u64]) -> Vec<Figur
 
 /// What the kernel charged over what was predicted.
 #[derive(Debug, PartialEq)]
-struct Ratios {
-    lowest: f64,
-    highest: f64,
+pub struct Ratios {
+    /// The lowest and the highest.
+    pub lowest: f64,
+    pub highest: f64,
     /// How many lie where they should.
-    right: usize,
+    pub right: usize,
 }
 
 impl Ratios {
-    fn of(peaks: &[u64], predicted: u64) -> Self {
+    /// Of these peaks to what was predicted.
+    pub fn of(peaks: &[u64], predicted: u64) -> Self {
         let ratios = || peaks.iter().map(|peak| *peak as f64 / predicted as f64);
         Self {
             lowest: ratios().fold(f64::NAN, f64::min),

@@ -15,6 +15,7 @@ mod memcheck;
 mod memcheck_floor;
 mod memcheck_keras;
 mod memcheck_peak;
+mod memcheck_serve;
 mod memcheck_spread;
 mod memcheck_ways;
 pub mod outside;
@@ -73,7 +74,7 @@ enum Outcome {
 }
 
 /// Every topic, in the order in which they are run.
-const TOPICS: [Topic; 18] = [
+const TOPICS: [Topic; 19] = [
     predict_large::TOPIC,
     predict_default::TOPIC,
     predict_folder::TOPIC,
@@ -82,6 +83,7 @@ const TOPICS: [Topic; 18] = [
     gradcam_cost::TOPIC,
     gradcam_lesions::TOPIC,
     memcheck_peak::TOPIC,
+    memcheck_serve::TOPIC,
     memcheck_spread::TOPIC,
     memcheck_floor::TOPIC,
     memcheck_ways::TOPIC,

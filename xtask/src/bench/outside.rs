@@ -23,7 +23,7 @@ const JOIN: &str = r#"echo 0 > "$0" && exec "$@""#;
 const DEATH: Duration = Duration::from_secs(5);
 
 /// The hierarchy that counts memory, and where groups are made: below its root.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cgroups {
     version: Version,
     mount: PathBuf,

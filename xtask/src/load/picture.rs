@@ -44,6 +44,11 @@ impl Picture {
         Ok(Self { path, bytes, is_large, size: size.map(|side| side as u32) })
     }
 
+    /// Its place.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What `dermai gradcam` says of it: a server that makes maps asks the same graph, with a map wanted or not.
     pub fn by_program(&self, binary: &Path, model: &Path, threads: usize) -> Result<Expected> {
         let mut command = Command::new(binary);
