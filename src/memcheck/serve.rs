@@ -27,8 +27,10 @@ pub const OVERLOAD: &str = "serve: overload";
 
 /// Requests, one after the other: the pipeline's own many are before.
 const IN_TURN: usize = 10;
-/// Clients at once, more than work and wait; each goes when it was answered.
+/// Clients at once, more than work and wait.
 const CLIENTS: usize = 16;
+/// Answers that they get, all together: by then all places were taken for some time.
+const ANSWERS: usize = 8;
 /// Who was refused comes again after this time.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -166,8 +168,23 @@ impl Plan {
             return Ok(());
         }
         teller.tell(Event::Stage(OVERLOAD.to_owned()));
+        self.overload(&endpoint, teller)
+    }
+
+    /// The server is over when enough was answered; the rest is not waited for.
+    fn overload(&self, endpoint: &Endpoint, teller: &Teller) -> Result<()> {
         let largest = self.pictures.iter().max_by_key(|(_, bytes)| bytes.len()).context("no picture is named")?;
-        let client = || self.ask(&endpoint, largest, teller);
+        let answered = AtomicUsize::new(0);
+        let client = || loop {
+            let asked = self.ask(endpoint, largest, teller);
+            if answered.load(Ordering::Relaxed) >= ANSWERS || teller.is_over() {
+                return Ok(());
+            }
+            asked?;
+            if answered.fetch_add(1, Ordering::Relaxed) + 1 == ANSWERS {
+                teller.tell(Event::Stop);
+            }
+        };
         thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
             clients.into_iter().try_for_each(|client| client.join().unwrap_or_else(|_| bail!("a client panicked")))
