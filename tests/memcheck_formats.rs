@@ -119,6 +119,8 @@ fn figures_stand_in_json_as_they_were_measured() {
         ("/stages/2/milliseconds", json!(41.0)),
         ("/requests/slope_bytes_per_request", json!(25.3)),
         ("/requests/ci95", json!([-110.2, 160.8])),
+        ("/serve/answered", json!(58)),
+        ("/serve/lets_nobody_in", Value::Null),
         ("/floor_bytes", json!(57 << 20)),
         ("/floor_curve/0", json!({"limit_bytes": 56 << 20, "milliseconds": null})),
         ("/verdict/band", json!("healthy")),
@@ -144,10 +146,9 @@ fn figures_stand_in_json_as_they_were_measured() {
     );
     assert_eq!(killed["subject"]["command"], json!("python app.py --port 10000"));
     assert!(killed["verdict"]["headroom_bytes"].as_i64().unwrap() < 0);
-    for absent in ["requests", "cpu", "floor_bytes", "floor_curve", "comparison"] {
+    for absent in ["requests", "serve", "cpu", "floor_bytes", "floor_curve", "comparison"] {
         assert_eq!(killed.get(absent), Some(&Value::Null), "{absent}");
     }
-    assert_eq!(killed.get("serve"), None);
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn an_earlier_report_is_read_back() {
     assert_eq!(read_earlier(&out).unwrap(), Earlier { stages, peak: checked.verdict.peak });
     // A later version may know more.
     let mut later: Value = serde_json::from_slice(&out).unwrap();
-    later["serve"] = json!({"peak_bytes": 1});
+    later["serve"]["more"] = json!({"peak_bytes": 1});
     assert_eq!(read_earlier(later.to_string().as_bytes()).unwrap().peak, checked.verdict.peak);
 }
 
@@ -241,6 +242,7 @@ fn junit_has_a_case_for_everything_that_had_to_hold() {
             ("verdict", "passed", 1),
             ("stages", "passed", 9),
             ("requests", "passed", 1),
+            ("serve", "passed", 1),
             ("cpu", "passed", 1),
             ("findings", "failure", 1),
             ("findings", "skipped", 1),
@@ -255,6 +257,7 @@ fn junit_has_a_case_for_everything_that_had_to_hold() {
             ("stages", "passed", 2),
             ("stages", "failure", 1),
             ("requests", "skipped", 1),
+            ("serve", "skipped", 1),
             ("cpu", "skipped", 1),
             ("comparison", "skipped", 1),
         ])

@@ -48,6 +48,7 @@ fn a_table_of_everything_that_can_be_asked_for() {
 
      requests  200: no growth, +0.02 KB a request (95 % interval -0.11 to +0.16); median 49 ms, slowest
                83 ms
+     serve     58 requests answered, 431 refused; predicted peak 120.8 MB, the kernel charged 119.6 MB
      cpu       0.1 CPU, held to it: ready after 1.31 s (in time: a health check waits 5 s), first
                answer after 3.24 s, a later one takes 2.05 s
      floor     57 MB is the least that it survives
@@ -217,6 +218,7 @@ fn markdown_for_the_summary_of_a_job() {
     - budget: 512 MB, 0.1 CPU (render.yaml: service dermai, plan free)
     - enforced: cgroup v2, limit 512 MB, memory counted by the kernel, no swap, cold page cache, 3 runs
     - requests: 200: no growth, +0.02 KB a request (95 % interval -0.11 to +0.16); median 49 ms, slowest 83 ms
+    - serve: 58 requests answered, 431 refused; predicted peak 120.8 MB, the kernel charged 119.6 MB
     - cpu: 0.1 CPU, held to it: ready after 1.31 s (in time: a health check waits 5 s), first answer after 3.24 s, a later one takes 2.05 s
     - floor: 57 MB is the least that it survives
     - advice: most of it is the mapped weights (72.2 MB), which the kernel can reclaim

@@ -26,11 +26,11 @@ pub const REQUESTS: &str = "serve: requests";
 pub const OVERLOAD: &str = "serve: overload";
 
 /// Requests, one after the other: the pipeline's own many are before.
-const IN_TURN: usize = 10;
+const IN_TURN: usize = 5;
 /// Clients at once, more than work and wait.
 const CLIENTS: usize = 16;
 /// Answers that they get, all together: by then all places were taken for some time.
-const ANSWERS: usize = 8;
+const ANSWERS: usize = 4;
 /// Who was refused comes again after this time.
 const AGAIN: Duration = Duration::from_millis(50);
 

@@ -70,8 +70,18 @@ fn where_no_cgroup_can_be_made_a_watchdog_says_why() {
 #[test]
 fn the_kernel_agrees_from_outside() {
     let Some(group) = Outside::new() else { return };
-    let arguments =
-        ["--budget", "512MB", "--no-gradcam", "--requests", "0", "--one-at-a-time", "--json", "--runs", "3"];
+    let arguments = [
+        "--budget",
+        "512MB",
+        "--no-gradcam",
+        "--requests",
+        "0",
+        "--one-at-a-time",
+        "--no-serve",
+        "--json",
+        "--runs",
+        "3",
+    ];
     let at = fixture("images");
     let report = memcheck_in(&at, [&["--image", "lesion.jpg"][..], &arguments].concat()).run().exits(0).json();
     let predicted = mb(&report["verdict"]["peak_bytes"]);
