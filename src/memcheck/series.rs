@@ -1,5 +1,5 @@
 //! The runs of one model under a budget, and what they add up to.
-use super::peaks::Peaks;
+use super::peaks::{Peaks, allowance};
 use super::pipeline::{REQUESTS, TWO, Work};
 use super::protocol::Answering;
 use super::rig::{Measured, Rig, machine_allows};
@@ -105,8 +105,12 @@ impl Series {
     /// What follows for the budget.
     pub fn verdict(&self, budget: &Budget) -> Verdict {
         let highest = self.peaks.highest();
-        let runs = std::iter::once(&self.long.run).chain(self.serving.iter().map(|run| &run.measured.run));
-        let more = runs.map(|run| spare(&self.peaks, &highest, run)).max().unwrap_or_default();
+        let is_served = self.serving.iter().flat_map(|run| &run.measured.run.stages).any(|s| s.name == highest.name);
+        let more = if is_served {
+            spare(&self.peaks, &highest, &self.serving)
+        } else {
+            allowance(&self.long.run).max(self.peaks.unseen(&highest))
+        };
         let verdict = Verdict::of(&highest, more, budget, &self.decisive().run.outcome);
         // A server that lets nobody in does not serve.
         match self.served().and_then(|served| served.nobody) {

@@ -4,7 +4,7 @@ use super::peaks::{Peaks, allowance};
 use super::pipeline::Work;
 use super::rig::{Measured, Rig};
 use super::{Served, StagePeak};
-use crate::memory::{self, Event, Heard, Run, Teller};
+use crate::memory::{self, Event, Heard, Teller};
 use crate::units::Bytes;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -225,7 +225,7 @@ pub fn served(runs: &[Serving]) -> Option<Served> {
     }
     let highest = peaks.highest();
     Some(Served {
-        peak: Bytes(highest.peak.0 + spare(&peaks, &highest, &last.measured.run).0),
+        peak: Bytes(highest.peak.0 + spare(&peaks, &highest, runs).0),
         kernel_peak: highest.peak,
         answered: last.answered,
         refused: last.refused,
@@ -233,7 +233,9 @@ pub fn served(runs: &[Serving]) -> Option<Served> {
     })
 }
 
-/// What has to be added to the highest peak that was seen.
-pub fn spare(peaks: &Peaks, highest: &StagePeak, run: &Run) -> Bytes {
-    Bytes(allowance(run).0.max(peaks.unseen(highest).0))
+/// What has to be added to the highest peak, where it is the server's. Of 40 runs under a longer load some were 0.5 % above what these show, so
+/// that once more is added what is added for chance.
+pub fn spare(peaks: &Peaks, highest: &StagePeak, runs: &[Serving]) -> Bytes {
+    let by_run = |run: &Serving| Bytes(allowance(&run.measured.run).0 * 2);
+    runs.iter().map(by_run).max().unwrap_or_default().max(peaks.unseen(highest))
 }

@@ -1,8 +1,9 @@
 //! The peak that `memcheck` predicts of the server, beside the kernel's own figure for a server that is loaded from outside, with another photo.
 
 use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use super::child::measure;
@@ -25,9 +26,10 @@ const AMPLE: u64 = 512;
 const TIGHT: u64 = 96;
 /// For the network and for requests: those of a host with one processor, and of one with two.
 const PROCESSORS: [usize; 2] = [1, 2];
-/// Clients at once, and requests that each gets answered.
+/// Clients at once; each gets an answer.
 const CLIENTS: usize = 16;
-const ANSWERS: usize = 2;
+/// Who was refused comes again after this time.
+const AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Deserialize)]
 struct Report {
@@ -60,7 +62,7 @@ fn compare(bench: &Bench, scene: &Scene, model: &Subject, budget: u64, processor
     let workshop = bench.workshop()?;
     let drawn = Picture::draw(workshop.path())?;
     let photos: Vec<_> = drawn.iter().filter(|picture| picture.is_large).collect();
-    let [photo, .., other] = &photos[..] else { anyhow::bail!("two photos are drawn") };
+    let [photo, .., other] = &photos[..] else { bail!("two photos are drawn") };
     let threads = processors.to_string();
     let mut command = bench.dermai();
     command.args(["memcheck", "--requests", "3", "--json", "--threads", &threads]);
@@ -100,19 +102,14 @@ fn compare(bench: &Bench, scene: &Scene, model: &Subject, budget: u64, processor
 /// More requests at once than it lets in, each again until it was answered.
 fn overload(server: &Server, photo: &Picture) -> Result<()> {
     let head = head("POST", "/predict?gradcam=1", &[("Content-Type", "image/jpeg")], photo.bytes.len() as u64);
-    let client = || {
-        for _ in 0..ANSWERS {
-            loop {
-                let mut connection = Connection::open(server.address)?;
-                let reply = connection.ask(&head, &photo.bytes).map_err(|broken| anyhow!(broken.why))?;
-                match reply.status {
-                    200 => break,
-                    429 => thread::yield_now(),
-                    other => anyhow::bail!("`/predict` answered {other}"),
-                }
-            }
+    let client = || loop {
+        let mut connection = Connection::open(server.address)?;
+        let reply = connection.ask(&head, &photo.bytes).map_err(|broken| anyhow!(broken.why))?;
+        match reply.status {
+            200 => return Ok(()),
+            429 => thread::sleep(AGAIN),
+            other => bail!("`/predict` answered {other}"),
         }
-        Ok(())
     };
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
