@@ -233,7 +233,7 @@ pub fn served(runs: &[Serving]) -> Option<Served> {
     })
 }
 
-/// What has to be added to the highest peak, where it is the server's. Of 40 runs under a longer load some were 0.5 % above what these show, so
+/// What has to be added to the highest peak, where it is the server's. Of ten runs under a longer load one was 1 % above what these show, so
 /// that once more is added what is added for chance.
 pub fn spare(peaks: &Peaks, highest: &StagePeak, runs: &[Serving]) -> Bytes {
     let by_run = |run: &Serving| Bytes(allowance(&run.measured.run).0 * 2);
