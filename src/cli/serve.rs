@@ -36,11 +36,12 @@ while all places are taken, requests are refused (503, 429). SIGTERM finishes wh
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// An .onnx file, a folder with a `model.yaml`, or a name below `models/`; the default model if left out.
-    #[arg(short, long, value_name = "MODEL", env = "DERMAI_MODEL", value_hint = ValueHint::AnyPath)]
+    /// An .onnx file, a folder with a `model.yaml`, or a name below `models/`; with `--models` the one that is asked when none is named. If neither
+    /// is given, `DERMAI_MODEL` and `DERMAI_MODELS` say it, else it is the default model.
+    #[arg(short, long, value_name = "MODEL", value_hint = ValueHint::AnyPath)]
     model: Option<PathBuf>,
     /// A folder of models: each folder and .onnx file in it is one; loaded when it is asked for.
-    #[arg(long, value_name = "DIR", env = "DERMAI_MODELS", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Option<PathBuf>,
     /// Address to listen at; Render and containers need all of them, which is what is listened at if left out.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0", help_heading = "Network")]
@@ -152,7 +153,13 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
         layer_named(&models[0].prepared, Some(layer)).context("`--layer`")?;
     }
     let grant = granted(Path::new("/"));
-    let budget = args.budget.or(grant.memory).unwrap_or(USUAL_BUDGET);
+    let budget = match (args.budget, grant.memory) {
+        (Some(asked), Some(granted)) if asked > granted => {
+            warn(&[format!("`--budget {asked}` is more than the cgroup's limit of {granted}, which counts")], quiet);
+            granted
+        }
+        (asked, granted) => asked.or(granted).unwrap_or(USUAL_BUDGET),
+    };
     let threads = args.threads.map_or_else(|| grant.threads(), usize::from);
     let limits = Limits { file: args.max_body, pixels: args.max_pixels, ..Limits::within(budget) };
     let config = Config {
@@ -184,14 +191,21 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
 }
 
 fn models(args: &Args) -> Result<Vec<Named>> {
-    let Some(folder) = &args.models else {
-        let prepared = Prepared::find(args.model.as_deref())?;
+    let by_environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // A flag wins over both variables: `--model X` is about one model, wherever a folder of them may lie.
+    let (first, folder) = match (&args.model, &args.models) {
+        (None, None) => (by_environment(VARIABLES[0]), by_environment(VARIABLES[1])),
+        given => (given.0.clone(), given.1.clone()),
+    };
+    let Some(folder) = &folder else {
+        let prepared = Prepared::find(first.as_deref())?;
         return Ok(vec![Named { name: prepared.card.name.clone(), prepared }]);
     };
     let mut all = serve::named(folder)?;
-    // `--model` says which of them is asked when none is named.
-    if let Some(first) = &args.model {
-        let at = all.iter().position(|model| first.as_os_str() == model.name.as_str());
+    // The first is asked when none is named: by its name, or as a path to it.
+    if let Some(first) = &first {
+        let name = first.file_stem().unwrap_or(first.as_os_str());
+        let at = all.iter().position(|model| name == model.name.as_str());
         let at =
             at.with_context(|| format!("`--model {}` is none of `--models {}`", first.display(), folder.display()))?;
         all[..=at].rotate_right(1);

@@ -33,6 +33,9 @@ pub struct Limits {
 /// Exactness is worth more than the time it takes to decode in full (12 megapixels: 56 ms).
 const FULL_DECODE: u64 = 16_000_000;
 
+/// Bytes of the rows in hand for each column: three of 8 bits and three channels, and the decoder's own.
+const ROWS: u64 = 16;
+
 impl Limits {
     /// The limits for a process that may use `budget` of memory: a quarter of it for a decoder.
     pub const fn within(budget: Bytes) -> Self {
@@ -75,6 +78,19 @@ impl Limits {
             return Err(OverLimit(why).into());
         }
         Ok(())
+    }
+
+    /// An error when the rows in hand, the decoder's among them, and the weights for resizing would need more memory than a decoder may: few
+    /// pixels can be many columns or many rows. `support` is that of the filter.
+    pub fn check_rows(&self, size: Size, support: f64) -> Result<()> {
+        let weights = u64::from(size.width) + u64::from(size.height);
+        let weights = weights * (2.0 * support * size_of::<i32>() as f64).ceil() as u64;
+        self.check_decode(u64::from(size.width) * ROWS + weights, "so long a row or column")
+    }
+
+    /// The same for painting: no weights, but more rows.
+    pub fn check_painted(&self, size: Size) -> Result<()> {
+        self.check_decode(u64::from(size.width) * 2 * ROWS, "so long a row")
     }
 
     /// An error when a decoder would need more memory than allowed; `why` says why it cannot be done by rows.

@@ -30,7 +30,8 @@ pub enum Filter {
 
 impl Filter {
     /// Half the filter's width in output pixels.
-    fn support(self) -> f64 {
+    /// Source positions on each side that one output position is made of, at scale 1.
+    pub fn support(self) -> f64 {
         match self {
             Self::Nearest => 0.0,
             Self::Box => 0.5,

@@ -136,11 +136,12 @@ impl Preprocessing {
         let begun = Instant::now();
         let opened = decode::open(stream, limits)?;
         let Header { size, orientation, format } = opened.header;
+        limits.check_rows(size, self.resize.filter().support())?;
         let upright = orientation.upright(size);
         let placement = Placement::of(upright, self);
         // Nearest picks single pixels, which a reduced decode does not have.
         let Size { width, height } = placement.scaled;
-        let enough = Size { width: width * REDUCED, height: height * REDUCED };
+        let enough = Size { width: width.saturating_mul(REDUCED), height: height.saturating_mul(REDUCED) };
         let at_least = (self.resize.filter() != Filter::Nearest).then(|| orientation.upright(enough));
         let mut started = opened.start(at_least)?;
         let (across, down) = self.axes(&placement, orientation, size, &started);

@@ -31,24 +31,21 @@ impl UprightRows {
     /// What the buffer for bands may take, unless a test asks for less: a 12-megapixel photo on its side is decoded five times.
     pub const BUFFER: Bytes = Bytes::mb(8);
 
-    /// Reads the header and checks it against `limits`; a band takes at most `buffer`, and at least one row.
+    /// Reads the header and checks it against `limits`; a band takes at most `buffer` and half of what a decoder may, and at least one row.
     pub fn open(mut stream: Stream, limits: &Limits, buffer: Bytes) -> Result<Self> {
         let opened = guarded(|| decode::open(stream.again(), limits))?;
         let header = opened.header;
         let size = header.orientation.upright(header.size);
+        limits.check_painted(size)?;
+        let (mut limits, mut buffer, mut opened) = (*limits, buffer, Some(opened));
+        if header.orientation.is_transposed() || header.orientation.mirrors_stored_y() {
+            // A band stands beside the decoder.
+            buffer = buffer.min(Bytes(limits.decode.0 / 2));
+            limits.decode.0 -= buffer.0;
+            opened = None;
+        }
         let most = (buffer.0 / (u64::from(size.width) * 3)).clamp(1, size.height.into()) as u32;
-        Ok(Self {
-            stream,
-            limits: *limits,
-            header,
-            size,
-            opened: Some(opened),
-            started: None,
-            most,
-            band: Vec::new(),
-            held: 0..0,
-            next: 0,
-        })
+        Ok(Self { stream, limits, header, size, opened, started: None, most, band: Vec::new(), held: 0..0, next: 0 })
     }
 
     /// Size of the upright picture.

@@ -22,7 +22,7 @@ pub const LISTEN: &str = "serve: start";
 pub const MEASURE: &str = "serve: measure";
 /// Requests, one after the other.
 pub const REQUESTS: &str = "serve: requests";
-/// More requests at once than are let in, with the largest picture.
+/// More requests at once than are let in, with the largest picture that is taken.
 pub const OVERLOAD: &str = "serve: overload";
 
 /// Requests, one after the other: the pipeline's own many are before.
@@ -161,22 +161,30 @@ impl Plan {
         let what = if self.gradcam { "?gradcam=1" } else { "" };
         let endpoint = Endpoint::new(format!("http://{address}/predict{what}"), None);
         teller.tell(Event::Stage(REQUESTS.to_owned()));
+        let (mut largest, mut refusal) = (None::<&(String, Vec<u8>)>, None);
         for picture in self.pictures.iter().cycle().take(self.load.in_turn) {
-            self.ask(&endpoint, picture, teller)?;
+            match self.ask(&endpoint, picture, teller)? {
+                None if largest.is_none_or(|largest| largest.1.len() < picture.1.len()) => largest = Some(picture),
+                None => {}
+                Some(why) => refusal = Some(why),
+            }
         }
+        let Some(largest) = largest else {
+            *self.tally.nobody.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+            return Ok(());
+        };
         if !self.load.overload {
             return Ok(());
         }
         teller.tell(Event::Stage(OVERLOAD.to_owned()));
-        self.overload(&endpoint, teller)
+        self.overload(&endpoint, largest, teller)
     }
 
     /// The server is over when enough was answered; the rest is not waited for.
-    fn overload(&self, endpoint: &Endpoint, teller: &Teller) -> Result<()> {
-        let largest = self.pictures.iter().max_by_key(|(_, bytes)| bytes.len()).context("no picture is named")?;
+    fn overload(&self, endpoint: &Endpoint, picture: &(String, Vec<u8>), teller: &Teller) -> Result<()> {
         let answered = AtomicUsize::new(0);
         let client = || loop {
-            let asked = self.ask(endpoint, largest, teller);
+            let asked = self.ask(endpoint, picture, teller);
             if answered.load(Ordering::Relaxed) >= ANSWERS || teller.is_over() {
                 return Ok(());
             }
@@ -191,28 +199,28 @@ impl Plan {
         })
     }
 
-    /// Asks until it is answered.
-    fn ask(&self, endpoint: &Endpoint, picture: &(String, Vec<u8>), teller: &Teller) -> Result<()> {
+    /// Asks until it is answered. Gives why the picture is refused for good, if it is.
+    fn ask(&self, endpoint: &Endpoint, picture: &(String, Vec<u8>), teller: &Teller) -> Result<Option<String>> {
         while !teller.is_over() {
             match endpoint.send(picture)? {
                 Answered::Well => {
                     self.tally.answered.fetch_add(1, Ordering::Relaxed);
                     teller.tell(Event::Step);
-                    return Ok(());
+                    return Ok(None);
                 }
                 Answered::Otherwise(429 | 503, _) => {
                     self.tally.refused.fetch_add(1, Ordering::Relaxed);
                     thread::sleep(AGAIN);
                 }
                 // It would be refused again.
-                Answered::Otherwise(413, _) => {
+                Answered::Otherwise(413, said) => {
                     self.tally.refused.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
+                    return Ok(Some(said));
                 }
                 Answered::Otherwise(status, said) => bail!("it answers {status}: {said}"),
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -1,5 +1,4 @@
 //! Who comes in: as many requests, and as much of their bodies, as fit into what memory is left; the rest is refused at once.
-use super::cost::Cost;
 use super::problem::Problem;
 use crate::units::Bytes;
 use std::future::Future;
@@ -7,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-/// What the kernel needs for sockets, page tables and its batches of pages, and what connections hold: the larger of both.
-const RESERVE: Bytes = Bytes::mb(4);
+/// What the kernel needs for sockets, page tables and its batches of pages, and what connections hold, 16 KB each of 128: the larger of both.
+pub const RESERVE: Bytes = Bytes::mb(4);
 const RESERVED: f64 = 0.04;
 /// A worker more is worth it where a decoder has at least so much.
 const LEAST_DECODER: Bytes = Bytes::mb(3);
@@ -19,9 +18,11 @@ const LEAST_BODY: Bytes = Bytes::mb(1);
 /// Bodies are counted in pieces of this size.
 const PIECE: u64 = 1 << 10;
 /// At the end, a body that is on its way has so much time left: what it asks has to be worked on, too.
-const LAST_BODIES: Duration = Duration::from_secs(8);
+const LAST_BODIES: Duration = Duration::from_secs(5);
+/// And so much answers that are on their way: a slow reader does not hold up the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(20);
 /// Nobody is let in who would likely wait for longer: what is in when the server is told to end has to be answered within 25 s.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What fits into a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +36,16 @@ pub struct Room {
 }
 
 impl Room {
-    /// Divides what `budget` leaves: half for decoders, half for bodies.
+    /// Divides what `budget` leaves, where `one` request takes so much and another one `further` memory: half for decoders, half for bodies.
     ///
     /// # Errors
     /// When not even one request fits: what it takes.
-    pub fn of(budget: Bytes, cost: &Cost, workers: usize) -> Result<Self, Bytes> {
+    pub fn of(budget: Bytes, one: Bytes, further: Bytes, workers: usize) -> Result<Self, Bytes> {
         let reserve = (budget.0 as f64 * RESERVED).max(RESERVE.0 as f64) as u64;
-        let takes = |slots: u64| cost.one + (slots - 1) * cost.further().0 + reserve;
+        let takes = |slots: u64| one.0 + (slots - 1) * further.0 + reserve;
         let left = |slots: u64| budget.0.checked_sub(takes(slots)).map(|left| left / 2);
-        let one = left(1).filter(|half| *half >= LEAST_BODY.0);
-        let Some(half) = one else { return Err(Bytes(takes(1) + 2 * LEAST_BODY.0)) };
+        let alone = left(1).filter(|half| *half >= LEAST_BODY.0);
+        let Some(half) = alone else { return Err(Bytes(takes(1) + 2 * LEAST_BODY.0)) };
         let more = (2..=workers.max(1) as u64).rev().find_map(|slots| {
             let half = left(slots)?;
             (half / slots >= LEAST_DECODER.0).then_some((slots, half))
@@ -63,7 +64,8 @@ pub struct Admission {
     slots: Arc<Semaphore>,
     queue: usize,
     body: Bytes,
-    drains: watch::Sender<bool>,
+    /// When the end began.
+    drains: watch::Sender<Option<Instant>>,
     /// Time that a request took of late, in microseconds.
     usual: AtomicU64,
 }
@@ -94,7 +96,7 @@ impl Admission {
             slots: none(),
             queue,
             body,
-            drains: watch::Sender::new(false),
+            drains: watch::Sender::new(None),
             usual: AtomicU64::new(0),
         }
     }
@@ -112,12 +114,17 @@ impl Admission {
 
     /// Nobody comes in any more.
     pub fn drain(&self) {
-        self.drains.send_replace(true);
+        self.drains.send_replace(Some(Instant::now()));
     }
 
     /// Whether it is ending.
     pub fn drains(&self) -> bool {
-        *self.drains.borrow()
+        self.drains.borrow().is_some()
+    }
+
+    /// When answers have to be out; none: the server is not ending.
+    pub fn answers_by(&self) -> Option<Instant> {
+        Some((*self.drains.borrow())? + LAST_ANSWERS)
     }
 
     /// Memory for the decoder of a request that is in.
@@ -133,6 +140,11 @@ impl Admission {
         if self.drains() {
             return Err(Problem::unavailable("the server is ending"));
         }
+        self.known_room()
+    }
+
+    /// The same at the end of the server, too, for whoever is in.
+    pub fn known_room(&self) -> Result<Room, Problem> {
         match self.room.get() {
             None => Err(Problem::unavailable("the server is starting: it measures what a request takes").after(1)),
             Some(Err(why)) => Err(Problem::unavailable(why)),
@@ -168,8 +180,14 @@ impl Admission {
     /// Lets a request that is in take so much more, out of the memory for bodies.
     ///
     /// # Errors
-    /// 429 when it is not there now.
+    /// 413 when that can never be, 429 when it is not there now.
     pub fn widen(&self, ticket: &mut Ticket, extra: Bytes) -> Result<(), Problem> {
+        let most = self.known_room()?.bodies;
+        if pieces(extra) + ticket.pieces.num_permits() > pieces(most) {
+            let why =
+                format!("the body and {extra} for this map are over the {most} that there are: send a smaller copy");
+            return Err(Problem::too_large(&why));
+        }
         let more = self.take(extra).ok_or_else(|| Problem::too_many(self.wait()))?;
         ticket.pieces.merge(more);
         Ok(())
@@ -183,11 +201,10 @@ impl Admission {
     /// Waits until nobody works, and keeps it so.
     ///
     /// # Errors
-    /// 503 as [`Admission::room`].
+    /// 503 while nobody can be let in.
     pub async fn alone(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let slots = self.room()?.slots as u32;
+        let slots = self.known_room()?.slots as u32;
         let all = Arc::clone(&self.slots).acquire_many_owned(slots).await;
-        self.room()?;
         all.map_err(|_| Problem::unavailable("the server is ending"))
     }
 
@@ -196,7 +213,7 @@ impl Admission {
         let mut drains = self.drains.subscribe();
         let given_up = async {
             // Who tells lives as long as this.
-            let _ = drains.wait_for(|drains| *drains).await;
+            let _ = drains.wait_for(Option::is_some).await;
             sleep(LAST_BODIES).await;
         };
         tokio::select! {
@@ -205,7 +222,7 @@ impl Admission {
         }
     }
 
-    /// Notes how long a request was worked on.
+    /// Notes how long a request was worked on that was answered.
     pub fn took(&self, time: Duration) {
         let time = time.as_micros() as u64;
         let usual = self.usual.load(Ordering::Relaxed);
@@ -215,9 +232,15 @@ impl Admission {
 
     /// Time until who comes now is likely worked on.
     fn waits(&self) -> Duration {
-        let slots = self.room().map_or(1, |room| room.slots) as u64;
+        let slots = self.known_room().map_or(1, |room| room.slots) as u64;
         let before = self.counts().0 as u64 / slots;
         Duration::from_micros(self.usual.load(Ordering::Relaxed) * before)
+    }
+
+    /// Requests that can be worked on one after the other in the time that others may have to wait.
+    pub fn most_at_once(&self) -> usize {
+        let usual = self.usual.load(Ordering::Relaxed).max(1);
+        ((LONGEST_WAIT.as_micros() as u64 / usual) as usize).max(1)
     }
 
     /// Seconds until a place is likely free: RFC 9110, 10.2.3.
@@ -227,7 +250,7 @@ impl Admission {
 
     /// Requests that are in, and those of them that wait.
     pub fn counts(&self) -> (usize, usize) {
-        let Ok(room) = self.room() else { return (0, 0) };
+        let Ok(room) = self.known_room() else { return (0, 0) };
         let inside = (room.slots + self.queue).saturating_sub(self.places.available_permits());
         let working = room.slots.saturating_sub(self.slots.available_permits());
         (inside, inside.saturating_sub(working))
@@ -251,25 +274,23 @@ fn pieces(bytes: Bytes) -> usize {
 mod tests {
     use super::*;
 
-    const MB: u64 = 1 << 20;
-    const COST: Cost = Cost { idle: 10 * MB, loaded: 50 * MB, one: 60 * MB, two: 64 * MB, micros: 0 };
+    const ONE: Bytes = Bytes::mb(60);
+    const FURTHER: Bytes = Bytes::mb(4);
 
     #[test]
     fn a_budget_is_divided_and_never_exceeded() {
-        assert_eq!(Room::of(Bytes::mb(64), &COST, 2), Err(Bytes::mb(66)));
-        let tight = Room::of(Bytes::mb(72), &COST, 2).unwrap();
+        assert_eq!(Room::of(Bytes::mb(64), ONE, FURTHER, 2), Err(Bytes::mb(66)));
+        let tight = Room::of(Bytes::mb(72), ONE, FURTHER, 2).unwrap();
         assert_eq!(tight, Room { slots: 1, decoder: Bytes::mb(4), bodies: Bytes::mb(4) });
         for (budget, workers) in [(66, 1), (80, 2), (96, 2), (512, 2), (512, 64), (4096, 8)] {
-            let room = Room::of(Bytes::mb(budget), &COST, workers).unwrap();
+            let room = Room::of(Bytes::mb(budget), ONE, FURTHER, workers).unwrap();
             assert!((1..=workers).contains(&room.slots), "{room:?}");
-            let taken = COST.one
-                + (room.slots as u64 - 1) * COST.further().0
-                + room.slots as u64 * room.decoder.0
-                + room.bodies.0;
+            let taken =
+                ONE.0 + (room.slots as u64 - 1) * FURTHER.0 + room.slots as u64 * room.decoder.0 + room.bodies.0;
             assert!(taken <= Bytes::mb(budget).0, "{budget} MB: {room:?}");
         }
-        assert_eq!(Room::of(Bytes::mb(96), &COST, 2).unwrap().slots, 2);
-        assert_eq!(Room::of(Bytes::mb(4096), &COST, 8).unwrap().slots, 8);
+        assert_eq!(Room::of(Bytes::mb(96), ONE, FURTHER, 2).unwrap().slots, 2);
+        assert_eq!(Room::of(Bytes::mb(4096), ONE, FURTHER, 8).unwrap().slots, 8);
     }
 
     #[test]

@@ -82,13 +82,16 @@ pub async fn answer(app: Arc<App>, slot: Slot, question: Question) -> Result<Res
 pub fn employ<T: Send + 'static>(
     app: Arc<App>,
     slot: Slot,
-    work: impl FnOnce(&App) -> T + Send + 'static,
-) -> JoinHandle<T> {
+    work: impl FnOnce(&Arc<App>) -> Result<T, Problem> + Send + 'static,
+) -> JoinHandle<Result<T, Problem>> {
     spawn_blocking(move || {
         let begun = Instant::now();
         let done = work(&app);
         tune_malloc(Phase::Running);
-        app.admission.took(begun.elapsed());
+        // What is refused takes less than what others wait for.
+        if done.is_ok() {
+            app.admission.took(begun.elapsed());
+        }
         drop(slot);
         done
     })
@@ -96,17 +99,20 @@ pub fn employ<T: Send + 'static>(
 
 type Reply = oneshot::Sender<Result<Response, Problem>>;
 
-fn work(app: &App, question: Question, runtime: &Handle, reply: Reply) {
-    match prepare(app, question) {
-        Err(problem) => drop(reply.send(Err(problem))), // whoever asked may have gone
-        Ok(ready) => {
-            let begun = Instant::now();
-            if let Err(error) = ready.write(runtime, reply) {
-                tracing::info!(error = format!("{error:#}"), "an answer was not taken whole");
-            }
-            app.metrics.took("write", begun.elapsed());
+fn work(app: &Arc<App>, question: Question, runtime: &Handle, reply: Reply) -> Result<(), Problem> {
+    let ready = match prepare(app, question) {
+        Err(problem) => {
+            let _ = reply.send(Err(problem.clone())); // whoever asked may have gone
+            return Err(problem);
         }
+        Ok(ready) => ready,
+    };
+    let begun = Instant::now();
+    if let Err(error) = ready.write(app, runtime, reply) {
+        tracing::info!(error = format!("{error:#}"), "an answer was not taken whole");
     }
+    app.metrics.took("write", begun.elapsed());
+    Ok(())
 }
 
 /// All that is known before the first byte leaves.
@@ -208,14 +214,15 @@ fn shown(
 }
 
 impl Ready {
-    fn write(self, runtime: &Handle, reply: Reply) -> Result<()> {
+    fn write(self, app: &Arc<App>, runtime: &Handle, reply: Reply) -> Result<()> {
         let Some((shown, overlay)) = self.explanation else {
             let mut text = Vec::new();
             write_answer(&mut text, &self.run, self.answer)?;
             let _ = reply.send(Ok(response("application/json", Body::from(text))));
             return Ok(());
         };
-        let (mut out, body) = pipe(runtime.clone());
+        let app = Arc::clone(app);
+        let (mut out, body) = pipe(runtime.clone(), Box::new(move || app.admission.answers_by()));
         let kind = if self.form == Form::Png { "image/png" } else { "application/json" };
         if reply.send(Ok(response(kind, body))).is_err() {
             return Ok(()); // nobody waits for it

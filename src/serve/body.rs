@@ -9,6 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,6 +20,10 @@ const LONGEST: Duration = Duration::from_secs(20);
 const A_MEGABYTE: Duration = Duration::from_secs(5);
 /// Field of a form that holds the picture.
 const FIELD: &str = "image";
+/// What a form may hold before its picture: it is searched for boundaries as a whole.
+const BEFORE: usize = 1 << 20;
+/// Memory that a body of JSON takes, with the text of its picture and the picture itself beside it: 1 + 1 + 3/4 times its length.
+const JSON: Factor = Factor(11, 4);
 /// Memory grows in steps of this size: the kernel moves pages instead of copying them.
 const STEP: usize = 1 << 20;
 
@@ -34,6 +41,22 @@ struct Json {
     /// base64, or a `data:` URL of it (RFC 2397).
     image: String,
     name: Option<String>,
+}
+
+/// A part.
+#[derive(Clone, Copy, Debug)]
+pub struct Factor(pub u64, pub u64);
+
+impl Factor {
+    /// Memory of a body of this length.
+    fn of(self, length: u64) -> Bytes {
+        Bytes(length.saturating_mul(self.0) / self.1)
+    }
+
+    /// The longest body that takes so much memory.
+    fn within(self, memory: Bytes) -> Bytes {
+        Bytes(memory.0 / self.0 * self.1)
+    }
 }
 
 /// How a body is written.
@@ -55,12 +78,17 @@ impl Kind {
     }
 }
 
-/// Memory that a body will hold: what it says of its length, and for JSON the picture beside its text. `most` where it does not say.
+/// Memory that a picture's body will hold: what it says of its length, and for JSON what stands beside its text. `most` where it does not say.
 pub fn memory(headers: &HeaderMap, most: Bytes) -> Result<Bytes, Problem> {
-    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(most) };
-    let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-    let length = length.ok_or_else(|| Problem::bad("`Content-Length` is no number"))?;
-    Ok(Bytes(if Kind::of(headers) == Kind::Json { length.saturating_mul(7) / 4 } else { length }))
+    memory_of(headers, most, if Kind::of(headers) == Kind::Json { JSON } else { Factor(1, 1) })
+}
+
+/// The same of any body that takes so many times its length.
+pub fn memory_of(headers: &HeaderMap, most: Bytes, factor: Factor) -> Result<Bytes, Problem> {
+    if !headers.contains_key(CONTENT_LENGTH) {
+        return Ok(most);
+    }
+    length(headers).map(|length| factor.of(length)).ok_or_else(|| Problem::bad("`Content-Length` is no number"))
 }
 
 /// Reads the picture; a body may hold `most` bytes of memory.
@@ -68,7 +96,7 @@ pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
     let deadline = deadline(request.headers(), most);
     match Kind::of(request.headers()) {
         Kind::Raw => {
-            let bytes = whole(request, most).await?;
+            let bytes = whole(request, most, Factor(1, 1)).await?;
             if bytes.is_empty() {
                 return Err(Problem::bad(
                     "the body is empty: send the picture as the body, as field `image` of a form, or as `{\"image\": \"<base64>\"}`",
@@ -77,32 +105,36 @@ pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
             Ok(Upload { name: "body".to_owned(), bytes })
         }
         Kind::Form => form(request, most, deadline).await,
-        Kind::Json => {
-            let text = collect(request.into_body(), None, Bytes(most.0 / 7 * 4), deadline).await?;
-            json(&text)
-        }
+        Kind::Json => json(&whole(request, most, JSON).await?),
     }
 }
 
-/// Reads a body whole, whatever it is.
-pub async fn whole(request: Request, most: Bytes) -> Result<Vec<u8>, Problem> {
+/// Reads a body whole, whatever it is; so many times its length may be `most`.
+pub async fn whole(request: Request, most: Bytes, factor: Factor) -> Result<Vec<u8>, Problem> {
     let length = length(request.headers());
     let deadline = deadline(request.headers(), most);
-    collect(request.into_body(), length, most, deadline).await
+    gather(request.into_body().into_data_stream(), length, factor.within(most), deadline).await
 }
 
-fn length(headers: &HeaderMap) -> Option<usize> {
+fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 /// By the length that is announced: who sends little has little time to hold a place.
 fn deadline(headers: &HeaderMap, most: Bytes) -> Instant {
-    let length = length(headers).map_or(most.0, |length| most.0.min(length as u64));
+    let length = length(headers).map_or(most.0, |length| most.0.min(length));
     Instant::now() + LONGEST + A_MEGABYTE * u32::try_from(length >> 20).unwrap_or(u32::MAX)
 }
 
 async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload, Problem> {
-    let broken = |error: &dyn std::fmt::Display| Problem::bad(&format!("the form cannot be read: {error}"));
+    let left = Arc::new(AtomicUsize::new(BEFORE));
+    let broken = |error: &dyn std::fmt::Display| match left.load(Ordering::Relaxed) {
+        0 => {
+            Problem::too_large("the form holds too much before its field `image`, or is over the limit (`--max-body`)")
+        }
+        _ => Problem::bad(&format!("the form cannot be read: {error}")),
+    };
+    let request = bounded(request, Arc::clone(&left));
     let mut form = Multipart::from_request(request, &()).await.map_err(|error| broken(&error))?;
     loop {
         let field = timeout_at(deadline, form.next_field()).await.map_err(|_| slow())?;
@@ -112,9 +144,25 @@ async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload
         if field.name() != Some(FIELD) {
             continue;
         }
+        // Its own length is checked while it is gathered.
+        left.store(most.0 as usize + STEP, Ordering::Relaxed);
         let name = field.file_name().filter(|name| !name.is_empty()).unwrap_or(FIELD).to_owned();
         return Ok(Upload { bytes: gather(field, None, most, deadline).await?, name });
     }
+}
+
+/// A body of which no more comes than is left.
+fn bounded(request: Request, left: Arc<AtomicUsize>) -> Request {
+    let take = move |part: Result<bytes::Bytes, axum::Error>| {
+        let part = part.map_err(io::Error::other)?;
+        let enough = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(part.len()));
+        if enough.is_err() {
+            left.store(0, Ordering::Relaxed);
+            return Err(io::Error::other("it is too long"));
+        }
+        Ok(part)
+    };
+    request.map(|body| Body::from_stream(body.into_data_stream().map(take)))
 }
 
 fn json(text: &[u8]) -> Result<Upload, Problem> {
@@ -134,18 +182,14 @@ fn json(text: &[u8]) -> Result<Upload, Problem> {
     Ok(Upload { name: name.unwrap_or_else(|| FIELD.to_owned()), bytes })
 }
 
-async fn collect(body: Body, length: Option<usize>, most: Bytes, deadline: Instant) -> Result<Vec<u8>, Problem> {
-    gather(body.into_data_stream(), length, most, deadline).await
-}
-
 async fn gather<E: std::fmt::Display>(
     mut parts: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
-    length: Option<usize>,
+    length: Option<u64>,
     most: Bytes,
     deadline: Instant,
 ) -> Result<Vec<u8>, Problem> {
     let mut all = Vec::new();
-    all.reserve_exact(length.unwrap_or(0).min(most.0 as usize));
+    all.reserve_exact(length.unwrap_or(0).min(most.0) as usize);
     while let Some(part) = timeout_at(deadline, parts.next()).await.map_err(|_| slow())? {
         let part = part.map_err(|error| Problem::bad(&format!("the body ends too early: {error}")))?;
         if (all.len() + part.len()) as u64 > most.0 {

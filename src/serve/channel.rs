@@ -15,7 +15,7 @@ const WAITING: usize = 4;
 /// A reader that takes no piece for so long is given up, and one that is that far behind [`SLOWEST`]: it holds a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes a second.
-const SLOWEST: u64 = 32 << 10;
+const SLOWEST: u64 = 128 << 10;
 
 /// The side that is written to, by a thread that may wait.
 pub struct Writer {
@@ -25,20 +25,25 @@ pub struct Writer {
     begun: Instant,
     /// Bytes that were sent.
     sent: u64,
+    ends: Ends,
 }
 
+/// Says when all has to be out; none: there is time.
+type Ends = Box<dyn Fn() -> Option<Instant> + Send>;
+
 /// Both sides.
-pub fn pipe(runtime: Handle) -> (Writer, Body) {
+pub fn pipe(runtime: Handle, ends: Ends) -> (Writer, Body) {
     let (to, from) = channel(WAITING);
     let next = |mut from: Receiver<_>| async { from.recv().await.map(|piece| (piece, from)) };
     let body = Body::from_stream(stream::unfold(from, next));
-    (Writer { to, piece: BytesMut::new(), runtime, begun: Instant::now(), sent: 0 }, body)
+    (Writer { to, piece: BytesMut::new(), runtime, begun: Instant::now(), sent: 0, ends }, body)
 }
 
 impl Writer {
     fn send(&mut self, piece: io::Result<Bytes>) -> io::Result<()> {
         let behind = self.begun + PATIENCE + Duration::from_millis(self.sent * 1000 / SLOWEST);
         let deadline = behind.min(Instant::now() + PATIENCE);
+        let deadline = (self.ends)().map_or(deadline, |end| deadline.min(end));
         self.sent += piece.as_ref().map_or(0, Bytes::len) as u64;
         // Timers are the other thread's.
         let sent = self.runtime.block_on(async { timeout_at(deadline, self.to.send(piece)).await });

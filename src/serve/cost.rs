@@ -11,12 +11,17 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The photo that is measured with is as wide as one of a phone, 4000 by 3000, and has a part of its rows: rows stream, so the others would take
 /// time and no memory. Its file is as long.
 const PHOTO: Size = Size { width: 4000, height: 3000 / PART };
 const PART: u32 = 6;
+
+/// Memory is looked at this often.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What a child has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +38,8 @@ pub struct Work {
     pub threads: usize,
     /// Memory that limits are derived from, in bytes.
     pub memory: u64,
+    /// Memory that it may take itself, in bytes: where it takes more it is ended.
+    pub most: u64,
     /// Whether two requests at once are measured, too.
     pub at_once: bool,
 }
@@ -67,6 +74,7 @@ impl Cost {
 /// Does the work and measures itself: in the child.
 pub fn measure(work: &Work) -> Result<Cost> {
     be_killed_first();
+    end_above(Bytes(work.most));
     let prepared = Prepared::find(Some(&work.model))?;
     let idle = own()?.resident;
     let mut photo = Cursor::new(Vec::new());
@@ -110,11 +118,21 @@ pub fn measure(work: &Work) -> Result<Cost> {
     Ok(Cost { idle: idle.0, loaded, one, two, micros })
 }
 
+/// Ends this process as the kernel would, before it has to: an orchestrator may have it kill all of a container instead (`memory.oom.group`).
+fn end_above(most: Bytes) {
+    thread::spawn(move || {
+        while own().is_ok_and(|status| status.resident <= most) {
+            thread::sleep(LOOK);
+        }
+        process::abort();
+    });
+}
+
 fn own() -> Result<Status> {
-    Status::of(Path::new("/"), std::process::id())
+    Status::of(Path::new("/"), process::id())
 }
 
 /// Where the kernel does not set the peak back, it stays what it was: too high is safe.
 fn start_over() {
-    let _ = reset_peak(Path::new("/"), std::process::id());
+    let _ = reset_peak(Path::new("/"), process::id());
 }

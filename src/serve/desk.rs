@@ -1,7 +1,7 @@
 //! The models that are loaded, and their one user at a time.
 use super::config::Named;
 use super::cost::Cost;
-use crate::explain::{Engine, Wanted};
+use crate::explain::{Engine, Wanted, layer_named};
 use crate::memory::{Phase, tune_malloc};
 use crate::model::SessionOptions;
 use crate::units::Bytes;
@@ -81,6 +81,17 @@ impl Desk {
             Err(std::sync::TryLockError::WouldBlock) => return None,
         };
         Some(loaded.iter().map(|one| self.models[one.model].name.as_str()).collect())
+    }
+
+    /// The layer that a name means; none: it is the one that is explained anyway. Reads the graph.
+    ///
+    /// # Errors
+    /// When the model has no such layer, or it cannot be explained.
+    pub fn other_layer(&self, model: usize, name: &str) -> Result<Option<String>> {
+        let prepared = &self.models[model].prepared;
+        let asked = layer_named(prepared, Some(name))?.name;
+        let usual = layer_named(prepared, self.layer())?.name;
+        Ok((asked != usual).then_some(asked))
     }
 
     /// Has a model do some work, loaded if it is not; `wanted` says what maps are wanted, if any are. Waits for whoever is at work. What takes

@@ -1,5 +1,6 @@
-//! Connections that end with an error before the request was read: what is still on its way is read and forgotten, so that the client gets the
-//! answer. A socket that is closed with unread data is reset, and the client may lose what it had received (RFC 9112, 9.6).
+//! Connections that end in good order: a client that takes nothing of its answers is given up; and where one ends with an error before the request
+//! was read, what is still on its way is read and forgotten, so that the client gets the answer. A socket that is closed with unread data is
+//! reset, and the client may lose what it had received (RFC 9112, 9.6).
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use tokio::time::{Instant, Sleep, sleep};
 /// It is over when nothing has come for so long, and after so long in all.
 const SILENCE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10);
+/// A client that takes nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What is read at once.
 const PIECE: usize = 8 << 10;
 
@@ -23,12 +26,25 @@ pub struct Lingering {
     lingers: Arc<AtomicBool>,
     /// Once this side has said that it is done: until when it waits, and since when.
     waiting: Option<(Pin<Box<Sleep>>, Instant)>,
+    /// Until when it may take nothing.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Lingering {
     /// Lingers if the flag is set when it ends.
     pub fn new(stream: TcpStream, lingers: Arc<AtomicBool>) -> Self {
-        Self { stream, lingers, waiting: None }
+        Self { stream, lingers, waiting: None, stuck: None }
+    }
+
+    /// What came of writing; an error where nothing was taken for too long.
+    fn taken(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 }
 
@@ -40,7 +56,8 @@ impl AsyncRead for Lingering {
 
 impl AsyncWrite for Lingering {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.taken(cx, written)
     }
 
     fn poll_write_vectored(
@@ -48,7 +65,8 @@ impl AsyncWrite for Lingering {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -23,7 +23,7 @@ use tower::{Layer, ServiceExt};
 use tower_http::normalize_path::NormalizePathLayer;
 
 /// Connections at once; others wait in the kernel's queue.
-const MOST: usize = 256;
+const MOST: usize = 128;
 /// The head of a request arrives within this time; so long may a connection be idle, too.
 const HEAD: Duration = Duration::from_secs(10);
 /// What hyper reads ahead, and the longest head: a photo's is a few hundred bytes.

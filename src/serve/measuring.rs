@@ -18,6 +18,7 @@ pub struct Measurer {
     gradcam: bool,
     layer: Option<String>,
     threads: usize,
+    workers: usize,
     budget: Bytes,
 }
 
@@ -41,16 +42,18 @@ impl Measurer {
             gradcam: config.gradcam,
             layer: config.layer.clone(),
             threads: config.session.threads,
+            workers: config.workers,
             budget: config.budget,
         }
     }
 
-    /// What a usual request takes, and two at once.
+    /// What a usual request takes, and two at once where there may be two.
     ///
     /// # Errors
     /// When it cannot be measured.
     pub async fn usual(&self, model: &Named) -> Result<Cost> {
-        let work = Work { at_once: true, ..self.work(model, self.layer.clone(), Method::GradCam) };
+        let work = self.work(model, self.layer.clone(), Method::GradCam);
+        let work = Work { at_once: self.workers > 1, most: self.budget.0, ..work };
         match read(&self.run(&work).await?)? {
             Measured::Cost(cost) => Ok(cost),
             Measured::Refused(why) => bail!("{why}"),
@@ -60,12 +63,13 @@ impl Measurer {
         }
     }
 
-    /// What a request takes that wants another map.
+    /// What a request takes that wants another map, if it is no more than `most`.
     ///
     /// # Errors
     /// When no child can be started.
-    pub async fn special(&self, model: &Named, special: &Special) -> Result<Measured> {
-        let work = self.work(model, special.layer.clone(), special.method);
+    pub async fn special(&self, model: &Named, special: &Special, most: Bytes) -> Result<Measured> {
+        let layer = special.layer.clone().or_else(|| self.layer.clone());
+        let work = Work { most: most.0, ..self.work(model, layer, special.method) };
         match timeout(LONGEST, self.run(&work)).await {
             Ok(output) => read(&output?),
             Err(_) => Ok(Measured::TooLong),
@@ -80,6 +84,7 @@ impl Measurer {
             method,
             threads: self.threads,
             memory: self.budget.0,
+            most: 0,
             at_once: false,
         }
     }

@@ -1,6 +1,6 @@
 //! What the server counts, for Prometheus (`OpenMetrics` text format).
-use super::app::App;
 use crate::memory::Status;
+use crate::units::Bytes;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -75,19 +75,32 @@ impl Metrics {
         self.seconds.get_or_create(&Step { step }).observe(time.as_secs_f64());
     }
 
-    /// Their text.
-    pub fn text(&self, app: &App, status: &Status) -> Result<String, fmt::Error> {
-        let (inside, waiting) = app.admission.counts();
+    /// Their text, with what is now.
+    pub fn text(&self, now: &Now) -> Result<String, fmt::Error> {
+        let (inside, waiting) = now.requests;
         self.inside.set(inside as i64);
         self.waiting.set(waiting as i64);
-        self.resident.set(status.resident.0 as i64);
-        self.peak.set(status.peak.0 as i64);
-        self.budget.set(app.budget.0 as i64);
-        if let Some(loaded) = app.desk.loaded() {
-            self.loaded.set(loaded.len() as i64);
+        self.resident.set(now.memory.resident.0 as i64);
+        self.peak.set(now.memory.peak.0 as i64);
+        self.budget.set(now.budget.0 as i64);
+        if let Some(loaded) = now.loaded {
+            self.loaded.set(loaded as i64);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+/// What is not counted but looked at.
+#[derive(Debug)]
+pub struct Now {
+    /// Requests that are in, and those of them that wait.
+    pub requests: (usize, usize),
+    /// Memory of the process.
+    pub memory: Status,
+    /// Memory that the server may use.
+    pub budget: Bytes,
+    /// Models in memory; none while one is at work: as many as last time.
+    pub loaded: Option<usize>,
 }

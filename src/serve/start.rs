@@ -1,9 +1,10 @@
 //! From its configuration to a server that runs, and to its end.
 use super::admission::Room;
-use super::app::{App, router};
-use super::config::Config;
+use super::app::App;
+use super::config::{Config, Named};
 use super::cost::Cost;
 use super::listen::{bind, serve};
+use super::router::router;
 use super::shutdown::{Shutdown, Stage};
 use crate::memory::lower_priority;
 use crate::units::Bytes;
@@ -18,6 +19,10 @@ use tokio::time::sleep;
 const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 /// Idle models are looked for at least so often.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// A measurement that fails is tried so often, after this time each.
+const TRIES: u32 = 3;
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +90,10 @@ async fn prepare(app: Arc<App>, config: Config) {
     app.admission.open(room);
     if config.preload {
         let app = Arc::clone(&app);
+        // As a request that nobody asks.
+        let alone = app.admission.alone().await;
         let loaded = spawn_blocking(move || app.desk.preload(0)).await;
+        drop(alone);
         if let Ok(Err(error)) = loaded {
             tracing::error!(error = format!("{error:#}"), "the model cannot be loaded");
         }
@@ -101,9 +109,9 @@ async fn prepare(app: Arc<App>, config: Config) {
 /// What fits, by what each model was measured to take: the largest decides.
 async fn measured(app: &App, config: &Config) -> Result<Room, String> {
     let mut largest: Option<Cost> = None;
-    let mut all = Bytes(0);
+    let (mut all, mut further) = (Bytes(0), Bytes(0));
     for (at, model) in config.models.iter().enumerate() {
-        let cost = app.measurer.usual(model).await.map_err(|error| format!("model `{}`: {error:#}", model.name))?;
+        let cost = measured_one(app, model).await.map_err(|error| format!("model `{}`: {error:#}", model.name))?;
         tracing::info!(
             model = model.name,
             idle = cost.idle,
@@ -115,20 +123,33 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
         );
         app.desk.price(at, cost);
         all.0 += cost.model().0;
+        further = further.max(cost.further());
         if largest.is_none_or(|largest| cost.one > largest.one) {
             largest = Some(cost);
         }
     }
     let largest = largest.ok_or("there is no model")?;
     app.admission.took(Duration::from_micros(largest.micros));
-    let room = Room::of(config.budget, &largest, config.workers).map_err(|needed| {
+    let room = Room::of(config.budget, Bytes(largest.one), further, config.workers).map_err(|needed| {
         let budget = config.budget;
         format!("one request takes {needed}, and the budget is {budget}: `dermai quantize` makes a smaller form of the model")
     })?;
     // Other models stay loaded in half of what is left, at most.
     let others = Bytes(all.0 - largest.model().0).min(room.bodies);
-    let beside = Room::of(Bytes(config.budget.0 - others.0), &largest, config.workers);
+    let beside = Room::of(Bytes(config.budget.0 - others.0), Bytes(largest.one), further, config.workers);
     let (room, others) = beside.map_or((room, Bytes(0)), |beside| (beside, others));
     app.desk.limit(Bytes(largest.model().0 + others.0));
     Ok(room)
+}
+
+/// Another process may have had the memory for a moment.
+async fn measured_one(app: &App, model: &Named) -> Result<Cost> {
+    for _ in 1..TRIES {
+        match app.measurer.usual(model).await {
+            Ok(cost) => return Ok(cost),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "it is measured once more"),
+        }
+        sleep(AGAIN).await;
+    }
+    app.measurer.usual(model).await
 }

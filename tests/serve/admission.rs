@@ -1,7 +1,9 @@
 //! Who is let in: what does not fit is refused at once, and nothing keeps a health check waiting.
 use super::{lesion, server};
+use crate::support::pictures::png;
 use crate::support::program::{fixture, serve_in};
 use crate::support::server::{Server, response};
+use dermai::units::Size;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -49,6 +51,37 @@ fn who_still_sends_gets_the_refusal_all_the_same() {
     stream.write_all(&body).unwrap();
     let said = response(&mut stream);
     assert!(said.starts_with("HTTP/1.1 413") && said.contains("`--max-body`"), "{said}");
+}
+
+/// Wide or high pictures of few pixels: what they take goes with their sides.
+#[test]
+fn long_sides_are_refused_though_the_file_is_small() {
+    let server = server(&["--budget", "64MB"]);
+    for size in [Size { width: 2_000_000, height: 1 }, Size { width: 1, height: 2_000_000 }] {
+        let file = png(&vec![0; size.pixels() as usize * 3], size, None);
+        assert!(file.len() < 64 << 10, "{} bytes", file.len());
+        let reply = server.post("/predict", &file);
+        assert_eq!(reply.status, 413, "{size}: {}", reply.json());
+    }
+    server.post("/predict", &lesion()).ok();
+}
+
+/// What comes before a form's picture is searched for boundaries, so there may not be much of it.
+#[test]
+fn a_form_that_does_not_come_to_its_picture_is_given_up() {
+    let server = server(&["--max-body", "2MB"]);
+    let mut stream = server.connect();
+    let head = "POST /predict HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = [b"10000\r\n".to_vec(), vec![b'a'; 0x10000], b"\r\n".to_vec()].concat();
+    for _ in 0..64 {
+        // It may have said its word already.
+        if stream.write_all(&chunk).is_err() {
+            break;
+        }
+    }
+    let said = response(&mut stream);
+    assert!(said.starts_with("HTTP/1.1 413"), "{said}");
 }
 
 #[test]

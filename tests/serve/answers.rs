@@ -161,6 +161,25 @@ fn several_models_are_loaded_as_they_are_asked_for() {
 }
 
 #[test]
+fn flags_win_over_the_environment() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["one", "two"] {
+        put_model(&fixture("../models/default"), &place.path().join("models").join(name));
+    }
+    let served = |arguments: &[&str], environment: [&str; 2]| {
+        let [model, models] = environment;
+        let program = serve_in(place.path(), arguments).env("DERMAI_MODEL", model).env("DERMAI_MODELS", models);
+        let models = Server::start(program).get("/models").ok().json();
+        let names = models["models"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(served(&[], ["", "models"]), ["one", "two"]);
+    assert_eq!(served(&[], ["models/two", "models"]), ["two", "one"]);
+    assert_eq!(served(&["--models", "models"], ["models/default", ""]), ["one", "two"]);
+    assert_eq!(served(&["--model", "models/two"], ["", "models"]), ["ham7-resnet160"]);
+}
+
+#[test]
 fn every_answer_forbids_what_it_does_not_need_and_has_an_id() {
     let server = server(&["--cors", "https://example.org"]);
     for path in ["/health", "/health/", "/ready", "/memory/", "/metrics", "/models", "/nothing"] {
@@ -178,6 +197,17 @@ fn every_answer_forbids_what_it_does_not_need_and_has_an_id() {
     }
     let reply = server.send("GET", "/health", &[("X-Request-Id", "mine-7")], b"");
     assert_eq!(reply.header("X-Request-Id"), Some("mine-7"));
+    // What a page's browser asks before it sends JSON (Fetch standard, CORS-preflight request).
+    let asks = [
+        ("Origin", "https://example.org"),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "content-type"),
+    ];
+    let reply = server.send("OPTIONS", "/predict", &asks, b"");
+    assert_eq!(
+        (reply.status, reply.header("Access-Control-Allow-Headers")),
+        (200, Some("content-type,inference-header-content-length"))
+    );
     let plain = Server::ready(serve_in(&fixture(""), [""; 0]));
     let reply = plain.send("GET", "/health", &[("Origin", "https://example.org")], b"");
     assert_eq!(reply.header("Access-Control-Allow-Origin"), None);

@@ -50,6 +50,22 @@ fn a_body_that_does_not_come_does_not_hold_up_the_end() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+#[test]
+fn who_takes_nothing_of_its_answers_does_not_hold_up_the_end() {
+    let mut server = server(&[]);
+    let mut stream = server.connect();
+    // More than the kernel holds for a reader.
+    for _ in 0..300 {
+        stream.write_all(b"GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    }
+    server.get("/health").ok();
+    let begun = Instant::now();
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    drop(stream);
+}
+
 /// Clients that go on asking see an answer, or a connection that was never taken.
 #[test]
 fn no_accepted_request_is_lost_under_load() {

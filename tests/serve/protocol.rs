@@ -110,8 +110,21 @@ fn what_is_no_inference_request_is_told() {
         (json!({}), "no inference request"),
         (json!({"inputs": []}), "one input"),
         (json!({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES"}]}), "has no `data`"),
-        (json!({"inputs": [{"name": "image", "shape": [2], "datatype": "BYTES", "data": ["YQ=="]}]}), "1 elements"),
+        (json!({"inputs": [{"name": "image", "shape": [2], "datatype": "BYTES", "data": ["YQ=="]}]}), "not 2 elements"),
         (json!({"inputs": [{"name": "other", "shape": [1], "datatype": "FP32", "data": [1]}]}), "no input `other`"),
+        (json!({"inputs": [{"name": "image", "shape": [0], "datatype": "BYTES", "data": []}]}), "nothing in the input"),
+        (
+            json!({"inputs": [{"name": "image", "shape": [1u64 << 40, 1u64 << 40], "datatype": "BYTES", "data": []}]}),
+            "has shape",
+        ),
+        (
+            json!({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["YQ==", "YQ=="]}]}),
+            "at most 1",
+        ),
+        (
+            json!({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["YQ=="]}], "outputs": [{"name": "probabilities"}, {"name": "probabilities"}]}),
+            "asked for twice",
+        ),
         (
             json!({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["YQ=="]}], "outputs": [{"name": "x"}]}),
             "no output `x`",
@@ -121,6 +134,11 @@ fn what_is_no_inference_request_is_told() {
         assert_eq!(reply.status, 400, "{body}");
         assert!(reply.json()["error"].as_str().unwrap().contains(part), "{body}: {}", reply.json());
     }
+    // Each would take little of the body and long to answer.
+    let many = vec!["YQ=="; 1000];
+    let body = json!({"inputs": [{"name": "image", "shape": [1000], "datatype": "BYTES", "data": many}]});
+    let reply = server.post(&infer, &serde_json::to_vec(&body).unwrap());
+    assert_eq!(reply.status, 413, "{}", reply.json());
     let headers = [("Inference-Header-Content-Length", "99")];
     assert_eq!(server.send("POST", &infer, &headers, b"{}").status, 400);
 }

@@ -1,11 +1,13 @@
 //! `POST /v2/models/{model}/infer`.
-use super::tensor::{Data, Output, Parameters, Request as Asked, Response as Answered, Wanted, elements, floats, part};
+use super::tensor::{
+    Data, Input, Output, Parameters, Request as Asked, Response as Answered, Wanted, elements, floats, part, texts,
+};
 use super::{IMAGE, PROBABILITIES, Place, Refusal, VERSION};
 use crate::input::Stream;
 use crate::predict::{Read, rank};
 use crate::serve::answer::{employ, limits, unreadable};
 use crate::serve::app::App;
-use crate::serve::body;
+use crate::serve::body::{self, Factor};
 use crate::serve::problem::Problem;
 use crate::units::Bytes;
 use axum::body::Body;
@@ -20,7 +22,13 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 /// Bytes of the JSON, where binary tensors follow it (Triton's binary data extension).
-const LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+pub const LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+/// Memory of a request by the length of its body: values beside their bytes, and one picture; numbers of two characters in JSON.
+const BINARY: Factor = Factor(9, 4);
+const JSON: Factor = Factor(13, 4);
+/// Pictures or tensors in a request, at most.
+const MOST: usize = 64;
 
 /// Answers tensors, or pictures.
 pub async fn infer(
@@ -30,9 +38,10 @@ pub async fn infer(
 ) -> Result<Response, Refusal> {
     let model = place.find(&app)?;
     let longest = app.admission.longest()?;
-    let ticket = app.admission.enter(body::memory(request.headers(), longest)?)?;
     let length = header_length(request.headers())?;
-    let bytes = app.admission.arriving(body::whole(request, longest)).await?;
+    let factor = if length.is_some() { BINARY } else { JSON };
+    let ticket = app.admission.enter(body::memory_of(request.headers(), longest, factor)?)?;
+    let bytes = app.admission.arriving(body::whole(request, longest, factor)).await?;
     let slot = ticket.slot().await;
     let done = employ(app, slot, move |app| answer(app, model, &bytes, length));
     Ok(done.await.unwrap_or_else(|_| Err(Problem::fault("the worker broke down on this request")))?)
@@ -54,10 +63,19 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
     let named = &app.desk.models()[model];
     let fault = |error: anyhow::Error| Problem::fault(&format!("{error:#}"));
     let (port, output) = named.prepared.ports().map_err(fault)?;
-    let part = part(input, &mut binary)?;
     let wanted = wanted(&asked, output)?;
     let card = &named.prepared.card;
     let shape = card.input.shape();
+    let is_picture = input.name == IMAGE && input.datatype == "BYTES";
+    if !is_picture && input.name != port {
+        return Err(Problem::bad(&format!(
+            "there is no input `{}` of datatype `{}`: `{port}` takes FP32, `{IMAGE}` takes BYTES",
+            input.name, input.datatype
+        )));
+    }
+    let count = if is_picture { elements_of(input)? } else { tensors_of(input, shape)? };
+    few_enough(app, count)?;
+    let part = part(input, &mut binary)?;
     // One after the other: the network takes one picture.
     let mut raw: Vec<Vec<f32>> = Vec::new();
     let mut probabilities: Vec<Vec<f32>> = Vec::new();
@@ -71,31 +89,32 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
         raw.push(values);
         Ok::<_, Problem>(())
     };
-    if input.name == IMAGE && input.datatype == "BYTES" {
+    if is_picture {
         let limits = limits(app);
-        for picture in pictures(input, part)? {
+        let mut read = |picture: Vec<u8>| {
             let stream = Stream::Memory(Cursor::new(picture));
             let read = Read::of(stream, &card.input, &limits).map_err(|error| unreadable(IMAGE, &error))?;
-            ask(&read.picture.tensor)?;
+            ask(&read.picture.tensor)
+        };
+        match (part, input.data) {
+            (Some(bytes), _) => {
+                elements(&input.name, bytes, count)?.into_iter().try_for_each(|picture| read(picture.to_vec()))?;
+            }
+            (None, Some(data)) => texts(input, data, count)?.into_iter().try_for_each(|text| {
+                let decoded = STANDARD.decode(text.as_bytes());
+                read(decoded.map_err(|error| Problem::bad(&format!("input `{}`: no base64: {error}", input.name)))?)
+            })?,
+            (None, None) => return Err(Problem::bad(&format!("input `{}` has no `data`", input.name))),
         }
-    } else if input.name == port {
+    } else {
         let values = floats(input, part)?;
-        if input.shape.len() != shape.len() || input.shape[1..] != shape[1..] {
-            let expected = &shape[1..];
-            return Err(Problem::bad(&format!(
-                "input `{port}` has shape {:?}; expected [N, {expected:?}]",
-                input.shape
-            )));
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(Problem::bad(&format!("input `{port}` holds NaN or infinite values")));
         }
         for one in values.chunks_exact(shape[1..].iter().product::<usize>().max(1)) {
             let tensor = Array4::from_shape_vec(shape, one.to_vec()).map_err(|error| fault(error.into()))?;
             ask(&tensor)?;
         }
-    } else {
-        return Err(Problem::bad(&format!(
-            "there is no input `{}` of datatype `{}`: `{port}` takes FP32, `{IMAGE}` takes BYTES",
-            input.name, input.datatype
-        )));
     }
     let mut behind = Vec::new();
     let outputs = wanted.iter().map(|wanted| {
@@ -136,6 +155,12 @@ fn wanted(asked: &Asked<'_>, output: &str) -> Result<Vec<Wanted>, Problem> {
     if let Some(other) = asked.outputs.iter().find(|wanted| !known.contains(&wanted.name.as_str())) {
         return Err(Problem::bad(&format!("there is no output `{}`: `{output}`, `{PROBABILITIES}`", other.name)));
     }
+    if asked.outputs.len() > 1 && asked.outputs.iter().skip(1).any(|wanted| wanted.name == asked.outputs[0].name) {
+        return Err(Problem::bad(&format!("output `{}` is asked for twice", asked.outputs[0].name)));
+    }
+    if asked.outputs.len() > known.len() {
+        return Err(Problem::bad("an output is asked for twice"));
+    }
     if !asked.outputs.is_empty() {
         return Ok(asked.outputs.clone());
     }
@@ -144,24 +169,31 @@ fn wanted(asked: &Asked<'_>, output: &str) -> Result<Vec<Wanted>, Problem> {
     Ok(names.into_iter().map(|name| Wanted { name: name.to_owned(), parameters: Parameters::default() }).collect())
 }
 
-/// Files of pictures: bytes in binary, base64 in JSON.
-fn pictures(input: &super::tensor::Input<'_>, binary: Option<&[u8]>) -> Result<Vec<Vec<u8>>, Problem> {
-    let all: Vec<Vec<u8>> = match (binary, input.data) {
-        (Some(bytes), _) => elements(&input.name, bytes)?.into_iter().map(<[u8]>::to_vec).collect(),
-        (None, Some(data)) => {
-            let bad = |why: String| Problem::bad(&format!("input `{}`: {why}", input.name));
-            let texts: Vec<&str> =
-                serde_json::from_str(data.get()).map_err(|error| bad(format!("expected base64 texts: {error}")))?;
-            let decode = |text: &str| STANDARD.decode(text).map_err(|error| bad(format!("no base64: {error}")));
-            texts.into_iter().map(decode).collect::<Result<_, _>>()?
+/// Elements of a tensor of pictures.
+fn elements_of(input: &Input<'_>) -> Result<usize, Problem> {
+    let count = input.shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
+    count.ok_or_else(|| Problem::bad(&format!("input `{}` has shape {:?}", input.name, input.shape)))
+}
+
+/// Tensors that the network takes one by one.
+fn tensors_of(input: &Input<'_>, shape: [usize; 4]) -> Result<usize, Problem> {
+    match input.shape[..] {
+        [count, ref rest @ ..] if *rest == shape[1..] => Ok(count),
+        _ => {
+            let (name, is, [_, a, b, c]) = (&input.name, &input.shape, shape);
+            Err(Problem::bad(&format!("input `{name}` has shape {is:?}; expected [N, {a}, {b}, {c}]")))
         }
-        (None, None) => return Err(Problem::bad(&format!("input `{}` has no `data`", input.name))),
-    };
-    let expected: usize = input.shape.iter().product();
-    if all.len() != expected || all.is_empty() {
-        let why =
-            format!("input `{}`: its shape is {:?}, and there are {} elements", input.name, input.shape, all.len());
-        return Err(Problem::bad(&why));
     }
-    Ok(all)
+}
+
+/// One request holds a worker for no longer than others may have to wait.
+fn few_enough(app: &App, count: usize) -> Result<(), Problem> {
+    if count == 0 {
+        return Err(Problem::bad("there is nothing in the input"));
+    }
+    let most = app.admission.most_at_once().min(MOST);
+    if count > most {
+        return Err(Problem::too_large(&format!("{count} at once, over the limit of {most}: ask for fewer")));
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 mod infer;
 mod tensor;
 
-pub use infer::infer;
+pub use infer::{LENGTH, infer};
 
 use super::app::App;
 use super::problem::Problem;

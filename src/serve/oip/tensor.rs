@@ -1,18 +1,20 @@
 //! Tensors as the protocol writes them: in JSON, or behind it in binary.
 use super::super::problem::Problem;
-use serde::de::{DeserializeSeed, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// What is asked.
 #[derive(Deserialize)]
 pub struct Request<'a> {
     #[serde(default)]
     pub id: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few")]
     pub inputs: Vec<Input<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few")]
     pub outputs: Vec<Wanted>,
     #[serde(default)]
     pub parameters: Parameters,
@@ -22,6 +24,7 @@ pub struct Request<'a> {
 #[derive(Deserialize)]
 pub struct Input<'a> {
     pub name: String,
+    #[serde(deserialize_with = "few")]
     pub shape: Vec<usize>,
     pub datatype: String,
     #[serde(default)]
@@ -140,6 +143,7 @@ pub fn floats(input: &Input<'_>, binary: Option<&[u8]>) -> Result<Vec<f32>, Prob
     if input.datatype != "FP32" {
         return Err(bad(&format!("the datatype is `{}`, and has to be `FP32`", input.datatype)));
     }
+    let expected = input.shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
     let values = match (binary, input.data) {
         (Some(bytes), _) => {
             let (chunks, rest) = bytes.as_chunks();
@@ -148,40 +152,92 @@ pub fn floats(input: &Input<'_>, binary: Option<&[u8]>) -> Result<Vec<f32>, Prob
             }
             chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
         }
-        (None, Some(data)) => serde_json::from_str::<Flat>(data.get()).map_err(|error| bad(&error.to_string()))?.0,
+        (None, Some(data)) => {
+            // A number has a character, and one behind it: nobody makes us reserve more than was sent.
+            let most = expected.filter(|count| *count <= data.get().len() / 2 + 1);
+            let most =
+                most.ok_or_else(|| bad(&format!("its shape is {:?}, and there are fewer values", input.shape)))?;
+            let mut all = Vec::with_capacity(most);
+            let mut numbers = serde_json::Deserializer::from_str(data.get());
+            Into(&mut all).deserialize(&mut numbers).map_err(|error| bad(&error.to_string()))?;
+            all
+        }
         (None, None) => return Err(bad("it has no `data`")),
     };
-    let expected = input.shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
     if Some(values.len()) != expected {
         return Err(bad(&format!("its shape is {:?}, and there are {} values", input.shape, values.len())));
     }
     Ok(values)
 }
 
-/// Elements of a BYTES tensor in binary.
-pub fn elements<'b>(name: &str, mut bytes: &'b [u8]) -> Result<Vec<&'b [u8]>, Problem> {
+/// The `count` elements of a BYTES tensor in binary.
+pub fn elements<'b>(name: &str, mut bytes: &'b [u8], count: usize) -> Result<Vec<&'b [u8]>, Problem> {
     let cut = || Problem::bad(&format!("input `{name}`: an element is shorter than its length says"));
+    let other = || Problem::bad(&format!("input `{name}`: there are not {count} elements, as its shape says"));
     let mut all = Vec::new();
     while !bytes.is_empty() {
+        if all.len() == count {
+            return Err(other());
+        }
         let (length, rest) = bytes.split_first_chunk().ok_or_else(cut)?;
         let (element, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(cut)?;
         all.push(element);
         bytes = rest;
     }
-    Ok(all)
+    if all.len() == count { Ok(all) } else { Err(other()) }
 }
 
-/// Numbers of nested lists, one behind the other: the protocol allows both.
-struct Flat(Vec<f32>);
+/// The `count` elements of a BYTES tensor in JSON.
+pub fn texts<'a>(input: &Input<'_>, data: &'a RawValue, count: usize) -> Result<Vec<Cow<'a, str>>, Problem> {
+    let bad = |why: &str| Problem::bad(&format!("input `{}`: {why}", input.name));
+    let mut all = serde_json::Deserializer::from_str(data.get());
+    let AtMost(all) = AtMost::of(&mut all, count).map_err(|error| bad(&format!("expected base64 texts: {error}")))?;
+    let all: Vec<Cow<'a, str>> = all.into_iter().map(|Text(text)| text).collect();
+    if all.len() == count { Ok(all) } else { Err(bad(&format!("there are not {count} elements, as its shape says"))) }
+}
 
-impl<'de> Deserialize<'de> for Flat {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut all = Vec::new();
-        Into(&mut all).deserialize(deserializer)?;
-        Ok(Self(all))
+/// Text that is borrowed where it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Parts of a list, tensors and sides of a shape among them: more make no sense, and each takes more memory than its text.
+const FEW: usize = 8;
+
+fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(list: D) -> Result<Vec<T>, D::Error> {
+    AtMost::of(list, FEW).map(|AtMost(all)| all)
+}
+
+/// A list of no more parts than it may have.
+struct AtMost<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> AtMost<T> {
+    fn of<D: Deserializer<'de>>(list: D, most: usize) -> Result<Self, D::Error> {
+        list.deserialize_seq(Parts(most, PhantomData))
     }
 }
 
+struct Parts<T>(usize, PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Parts<T> {
+    type Value = AtMost<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {}", self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AtMost<T>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(part) = list.next_element()? {
+            if all.len() == self.0 {
+                return Err(A::Error::invalid_length(all.len() + 1, &self));
+            }
+            all.push(part);
+        }
+        Ok(AtMost(all))
+    }
+}
+
+/// Numbers of nested lists, one behind the other (the protocol allows both), as many as there is room for.
 struct Into<'v>(&'v mut Vec<f32>);
 
 impl<'de> DeserializeSeed<'de> for Into<'_> {
@@ -192,6 +248,16 @@ impl<'de> DeserializeSeed<'de> for Into<'_> {
     }
 }
 
+impl Into<'_> {
+    fn push<E: Error>(self, value: f32) -> Result<(), E> {
+        if self.0.len() == self.0.capacity() {
+            return Err(E::custom("there are more values than its shape says"));
+        }
+        self.0.push(value);
+        Ok(())
+    }
+}
+
 impl<'de> Visitor<'de> for Into<'_> {
     type Value = ();
 
@@ -199,19 +265,16 @@ impl<'de> Visitor<'de> for Into<'_> {
         f.write_str("numbers, or lists of them")
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.0.push(value as f32);
-        Ok(())
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.push(value as f32)
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.0.push(value as f32);
-        Ok(())
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.push(value as f32)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.0.push(value as f32);
-        Ok(())
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.push(value as f32)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
@@ -224,19 +287,37 @@ impl<'de> Visitor<'de> for Into<'_> {
 mod tests {
     use super::*;
 
+    fn input(shape: &str, data: &str) -> Result<Vec<f32>, u16> {
+        let text = format!(r#"{{"name": "x", "shape": {shape}, "datatype": "FP32", "data": {data}}}"#);
+        let input: Input<'_> = serde_json::from_str(&text).unwrap();
+        floats(&input, None).map_err(|problem| problem.status())
+    }
+
     #[test]
     fn lists_may_be_nested() {
         for text in ["[1, 2.5, -3, 4e2]", "[[1, 2.5], [-3, 4e2]]", "[[[[1], [2.5]], [[-3], [4e2]]]]"] {
-            assert_eq!(serde_json::from_str::<Flat>(text).unwrap().0, [1.0, 2.5, -3.0, 400.0], "{text}");
+            assert_eq!(input("[2, 2]", text), Ok(vec![1.0, 2.5, -3.0, 400.0]), "{text}");
         }
-        assert!(serde_json::from_str::<Flat>(r#"[1, "2"]"#).is_err());
+        for (shape, text) in
+            [("[2]", r#"[1, "2"]"#), ("[2]", "[1]"), ("[2]", "[1, 2, 3, 4]"), ("[4294967296, 4294967296]", "[1]")]
+        {
+            assert_eq!(input(shape, text), Err(400), "{shape} {text}");
+        }
+    }
+
+    #[test]
+    fn lists_are_short() {
+        let many = format!(r#"{{"inputs": [], "outputs": [{}]}}"#, [r#"{"name": "x"}"#; 9].join(","));
+        assert!(serde_json::from_str::<Request<'_>>(&many).is_err());
     }
 
     #[test]
     fn elements_are_cut_by_their_lengths() {
-        assert_eq!(elements("image", b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c").unwrap(), [&b"ab"[..], b"", b"c"]);
+        let three = b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c";
+        assert_eq!(elements("image", three, 3).unwrap(), [&b"ab"[..], b"", b"c"]);
+        assert_eq!([2, 4].map(|count| elements("image", three, count).unwrap_err().status()), [400, 400]);
         for cut in [&b"\x02\0\0\0a"[..], b"\x02\0\0", b"\xff\xff\xff\xffabc"] {
-            assert_eq!(elements("image", cut).unwrap_err().status(), 400, "{cut:?}");
+            assert_eq!(elements("image", cut, 1).unwrap_err().status(), 400, "{cut:?}");
         }
     }
 }

@@ -8,8 +8,10 @@ import { keep, percent } from "./texts.js";
 
 // Longer side of the copy that is sent where the picture itself is too large, in pixels.
 const SMALLER = 1600;
-// Refusals of a first question that may be about its map alone: it is asked again without one.
+// Refusals of a first question that may be about its map alone: it is asked again without one. A map of another layer or by another method may
+// be more than the server can make.
 const ABOUT_MAPS = [400, 403, 500];
+const ABOUT_SPECIAL_MAPS = [...ABOUT_MAPS, 413, 422];
 
 // Ends the question that is on its way.
 let running = null;
@@ -67,6 +69,11 @@ function question(maps) {
   return `predict?${query}`;
 }
 
+function isSpecial() {
+  const { method, layer } = state.wish;
+  return (method !== null && method !== USUAL_METHOD) || (layer !== null && layer !== state.model.default_layer);
+}
+
 function stop() {
   running?.abort();
   running = null;
@@ -93,7 +100,7 @@ async function wait(what, work) {
     await work(mine.signal, waiting);
   } catch (error) {
     if (running !== mine) return;
-    state.error = { status: error.status, detail: error.detail ?? String(error) };
+    state.error = { status: error.status, detail: error.detail ?? String(error), title: error.title };
   }
   if (running !== mine) return;
   running = null;
@@ -129,8 +136,14 @@ function look() {
     try {
       found = await predict(state.model.gradcam, signal, waiting);
     } catch (error) {
-      const isAboutMaps = isFirst && state.model.gradcam && ABOUT_MAPS.includes(error.status);
-      if (!isAboutMaps || signal.aborted) {
+      const special = isSpecial();
+      const isAboutMaps = state.model.gradcam && (special ? ABOUT_SPECIAL_MAPS : ABOUT_MAPS).includes(error.status);
+      if (isAboutMaps && special && !signal.aborted) {
+        // The next picture is not refused for it.
+        Object.assign(state.wish, { method: null, layer: null });
+        error.title = "map_refused";
+      }
+      if (!isAboutMaps || !isFirst || signal.aborted) {
         show(null);
         throw error;
       }

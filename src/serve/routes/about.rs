@@ -1,6 +1,7 @@
 //! What the server says of itself: counters, and what can be asked of it.
 use super::memory::own;
 use crate::serve::app::App;
+use crate::serve::metrics::Now;
 use crate::serve::problem::Problem;
 use axum::extract::State;
 use axum::http::HeaderValue;
@@ -21,7 +22,9 @@ pub async fn openapi() -> impl IntoResponse {
 
 /// Counters for Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let text = app.metrics.text(&app, &own()?).map_err(|error| Problem::fault(&error.to_string()))?;
+    let loaded = app.desk.loaded().map(|loaded| loaded.len());
+    let now = Now { requests: app.admission.counts(), memory: own()?, budget: app.budget, loaded };
+    let text = app.metrics.text(&now).map_err(|error| Problem::fault(&error.to_string()))?;
     let mut response = text.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
     Ok(response)
