@@ -93,6 +93,11 @@ impl Limits {
         self.check_decode(u64::from(size.width) * 2 * ROWS, "so long a row")
     }
 
+    /// The error of a decoder that has found by itself that it would need more memory than allowed.
+    pub fn over_decode(&self) -> anyhow::Error {
+        OverLimit(format!("its decoder needs more than the limit of {} (`--max-decode`)", self.decode)).into()
+    }
+
     /// An error when a decoder would need more memory than allowed; `why` says why it cannot be done by rows.
     pub fn check_decode(&self, needed: u64, why: &str) -> Result<()> {
         if needed > self.decode.0 {

@@ -50,6 +50,8 @@ pub async fn extra(app: &Arc<App>, special: &Special) -> Result<Bytes, Problem> 
 /// Measures it while nobody else works.
 async fn measured(app: Arc<App>, special: Special) -> Result<Bytes, Problem> {
     let _alone = app.admission.alone().await?;
+    // Bodies of others may be in memory, which need not be there another time.
+    let is_only_one = app.admission.counts().0 <= 1;
     // Somebody who waited as well may have had it measured.
     if let Some(known) = app.specials.known(&special) {
         return known;
@@ -76,9 +78,9 @@ async fn measured(app: Arc<App>, special: Special) -> Result<Bytes, Problem> {
             }
         },
         Measured::Refused(why) => Err(Problem::bad(&why)),
-        Measured::Killed if free < enough => return Err(Problem::too_many(1)),
+        Measured::Killed if !is_only_one => return Err(Problem::too_many(1)),
         Measured::Killed => {
-            Err(refused(&format!("takes more than a usual one and the {most} that this server has left")))
+            Err(refused(&format!("takes more than a usual one and the {most} that this server has left for it")))
         }
         Measured::TooLong => Err(refused("takes longer than a server may: `dermai gradcam` makes it")),
     };

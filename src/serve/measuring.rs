@@ -47,18 +47,21 @@ impl Measurer {
         }
     }
 
-    /// What a usual request takes, and two at once where there may be two.
+    /// What a usual request takes, and two at once where there may be two. How much too much it is can be told, unless that is very much.
     ///
     /// # Errors
     /// When it cannot be measured.
     pub async fn usual(&self, model: &Named) -> Result<Cost> {
         let work = self.work(model, self.layer.clone(), Method::GradCam);
-        let work = Work { at_once: self.workers > 1, most: self.budget.0, ..work };
+        let work = Work { at_once: self.workers > 1, most: 2 * self.budget.0, ..work };
         match read(&self.run(&work).await?)? {
             Measured::Cost(cost) => Ok(cost),
             Measured::Refused(why) => bail!("{why}"),
             Measured::Killed | Measured::TooLong => {
-                bail!("the measurement was killed: a request takes more than there is")
+                bail!(
+                    "a request takes more than the budget of {}: `dermai quantize` makes a smaller form of the model",
+                    self.budget
+                )
             }
         }
     }

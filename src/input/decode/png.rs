@@ -5,7 +5,15 @@ use crate::input::limits::Limits;
 use crate::input::orientation::Orientation;
 use crate::units::Size;
 use anyhow::{Context, Result, bail};
-use png::{BitDepth, ColorType, Transformations};
+use png::{BitDepth, ColorType, DecodingError, Transformations};
+
+/// What the decoder says; that it is over a limit is ours to say.
+fn said(error: DecodingError, limits: &Limits) -> anyhow::Error {
+    match error {
+        DecodingError::LimitsExceeded => limits.over_decode(),
+        other => own_words(other),
+    }
+}
 
 /// A PNG whose header has been read.
 pub struct Png {
@@ -19,10 +27,10 @@ pub fn open(reader: Reader, limits: &Limits) -> Result<Opened> {
     decoder.set_transformations(Transformations::EXPAND); // palette, tRNS and 1 to 4 bits to whole samples
     decoder.set_ignore_text_chunk(true);
     decoder.ignore_checksums(false);
-    let info = decoder.read_header_info().map_err(own_words)?;
+    let info = decoder.read_header_info().map_err(|error| said(error, limits))?;
     let size = Size { width: info.width, height: info.height };
     limits.check_pixels(size)?;
-    let reader = decoder.read_info().map_err(own_words)?;
+    let reader = decoder.read_info().map_err(|error| said(error, limits))?;
     let info = reader.info();
     limits.check_frames(info.animation_control.map_or(1, |a| a.num_frames.into()))?;
     let orientation =
@@ -48,7 +56,7 @@ impl Png {
             let needed = self.reader.output_buffer_size().context("its size overflows")?;
             self.limits.check_decode(needed as u64, "an interlaced PNG")?;
             let mut pixels = vec![0; needed];
-            self.reader.next_frame(&mut pixels).map_err(own_words)?;
+            self.reader.next_frame(&mut pixels).map_err(|error| said(error, &self.limits))?;
             Some(pixels)
         } else {
             None
