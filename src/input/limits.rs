@@ -35,6 +35,8 @@ const FULL_DECODE: u64 = 16_000_000;
 
 /// Bytes of the rows in hand for each column: three of 8 bits and three channels, and the decoder's own.
 const ROWS: u64 = 16;
+/// Photos of 100 megapixels need as much.
+const USUAL_ROWS: Bytes = Bytes::mb(1);
 
 impl Limits {
     /// The limits for a process that may use `budget` of memory: a quarter of it for a decoder.
@@ -85,12 +87,17 @@ impl Limits {
     pub fn check_rows(&self, size: Size, support: f64) -> Result<()> {
         let weights = u64::from(size.width) + u64::from(size.height);
         let weights = weights * (2.0 * support * size_of::<i32>() as f64).ceil() as u64;
-        self.check_decode(u64::from(size.width) * ROWS + weights, "so long a row or column")
+        self.check_beyond_usual(u64::from(size.width) * ROWS + weights, "so long a row or column")
     }
 
     /// The same for painting: no weights, but more rows.
     pub fn check_painted(&self, size: Size) -> Result<()> {
-        self.check_decode(u64::from(size.width) * 2 * ROWS, "so long a row")
+        self.check_beyond_usual(u64::from(size.width) * 2 * ROWS, "so long a row")
+    }
+
+    /// What ordinary pictures need is always there.
+    fn check_beyond_usual(&self, needed: u64, why: &str) -> Result<()> {
+        if needed > USUAL_ROWS.0 { self.check_decode(needed, why) } else { Ok(()) }
     }
 
     /// The error of a decoder that has found by itself that it would need more memory than allowed.

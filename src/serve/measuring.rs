@@ -59,7 +59,7 @@ impl Measurer {
             Measured::Refused(why) => bail!("{why}"),
             Measured::Killed | Measured::TooLong => {
                 bail!(
-                    "a request takes more than the budget of {}: `dermai quantize` makes a smaller form of the model",
+                    "a request takes more than there is, and the budget is {}: `dermai quantize` makes a smaller form of the model",
                     self.budget
                 )
             }
