@@ -308,6 +308,20 @@ fn what_goes_wrong_is_said_in_words() {
     browser.until(ANSWERED);
     assert_eq!(browser.run("document.querySelector('#error').hidden"), json!(true));
 
+    // A map that the server cannot make; the answer stays, and the next picture is asked about as usual.
+    answer_next_with(&mut browser, 422, 1, |browser| {
+        browser.run(
+            "{ const list = document.querySelector('#method'); list.value = 'scorecam'; list.dispatchEvent(new Event('change')); }",
+        );
+    });
+    browser.until(REFUSED);
+    assert_eq!(text(&mut browser, "#error-title"), "The server cannot make this map.");
+    assert_eq!(browser.run("document.querySelector('#answer').hidden"), json!(false));
+    assert!(questions(&browser).pop().unwrap().contains("method=scorecam"));
+    browser.choose("#file", &fixture("images/lesion.jpg"));
+    browser.until(ANSWERED);
+    assert!(!questions(&browser).pop().unwrap().contains("method="));
+
     // What takes too long is given up.
     answer_next_with(&mut browser, 503, 30, |browser| {
         browser.run("document.querySelectorAll('#bars button')[2].click()");

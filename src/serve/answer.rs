@@ -3,9 +3,10 @@ use super::admission::Slot;
 use super::app::App;
 use super::body::Upload;
 use super::channel::pipe;
+use super::overlay::Overlay;
 use super::problem::Problem;
 use crate::explain::cam::Method;
-use crate::explain::overlay::{Heat, Style, write_overlay};
+use crate::explain::overlay::{Heat, Style};
 use crate::explain::{Classes, Engine, Explanation, Options, picture};
 use crate::input::{Geometry, Limits, OverLimit, Stream, UprightRows};
 use crate::memory::{Phase, tune_malloc};
@@ -15,16 +16,13 @@ use crate::report::gradcam::{Files, Shown};
 use crate::report::served::{write_answer, write_explained};
 use crate::text::one_line;
 use crate::units::Bytes;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use base64::engine::general_purpose::STANDARD;
-use base64::write::EncoderWriter;
-use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io::{self, Cursor, Write};
+use std::io::{Cursor, Write};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Handle;
@@ -207,7 +205,7 @@ fn shown(
         Err(flat) => (Some(flat.to_string()), None),
         Ok(heat) => {
             let rows = UprightRows::open(read.photo.again(), &limits, UprightRows::BUFFER)?;
-            (None, Some(Overlay { rows: RefCell::new(rows), geometry, heat, style, broken: Cell::default() }))
+            (None, Some(Overlay::new(rows, geometry, heat, style)))
         }
     };
     Ok((Shown { explanation, files: Files::default(), flat }, overlay))
@@ -236,7 +234,7 @@ impl Ready {
             }
         };
         let written = written.and_then(|()| Ok(out.flush()?));
-        let broken = overlay.and_then(|overlay| overlay.broken.take());
+        let broken = overlay.and_then(Overlay::broken);
         match broken.map_or(written, Err) {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -251,59 +249,4 @@ fn response(kind: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
-}
-
-/// A photo under its map, painted while it is written: as text it is the PNG in base64.
-struct Overlay {
-    rows: RefCell<UprightRows>,
-    geometry: Geometry,
-    heat: Heat,
-    style: Style,
-    /// Why it could not be painted to its end.
-    broken: Cell<Option<anyhow::Error>>,
-}
-
-impl Overlay {
-    fn write(&self, out: impl Write) -> Result<()> {
-        write_overlay(&mut self.rows.borrow_mut(), &self.geometry, &self.heat, &self.style, out, None)
-    }
-}
-
-impl fmt::Display for Overlay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Text { to: f, failed: false };
-        let mut encoder = EncoderWriter::new(&mut text, &STANDARD);
-        let painted = self.write(&mut encoder).and_then(|()| encoder.finish().map(drop).context("base64"));
-        drop(encoder);
-        match (painted, text.failed) {
-            (Ok(()), _) => Ok(()),
-            (Err(_), true) => Err(fmt::Error),
-            // The formatter knows of no other errors than its own.
-            (Err(error), false) => {
-                self.broken.set(Some(error));
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Bytes that are ASCII, as text.
-struct Text<'a, 'f> {
-    to: &'a mut fmt::Formatter<'f>,
-    failed: bool,
-}
-
-impl Write for Text<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-        self.to.write_str(text).map_err(|error| {
-            self.failed = true;
-            io::Error::other(error)
-        })?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -6,6 +6,7 @@ use crate::memory::{Phase, tune_malloc};
 use crate::model::SessionOptions;
 use crate::units::Bytes;
 use anyhow::{Context, Result};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ pub struct Desk {
     /// What maps are made of unless a request wants another kind; none: no maps are made.
     usual: Option<Wanted>,
     session: SessionOptions,
+    /// Layers by the names that they were asked for by, as [`Desk::other_layer`] gives them: no more than a graph has names.
+    layers: Mutex<HashMap<(usize, String), Option<String>>>,
     /// Memory of all that may be loaded at once; none: it is not known yet.
     room: OnceLock<Bytes>,
     /// The one that was used last stands last.
@@ -34,7 +37,15 @@ impl Desk {
     /// Nothing is loaded yet.
     pub fn new(models: Vec<Named>, usual: Option<Wanted>, session: SessionOptions) -> Self {
         let costs = models.iter().map(|_| OnceLock::new()).collect();
-        Self { models, costs, usual, session, room: OnceLock::new(), loaded: Mutex::default() }
+        Self {
+            models,
+            costs,
+            usual,
+            session,
+            layers: Mutex::default(),
+            room: OnceLock::new(),
+            loaded: Mutex::default(),
+        }
     }
 
     /// The models.
@@ -83,15 +94,22 @@ impl Desk {
         Some(loaded.iter().map(|one| self.models[one.model].name.as_str()).collect())
     }
 
-    /// The layer that a name means; none: it is the one that is explained anyway. Reads the graph.
+    /// The layer that a name means; none: it is the one that is explained anyway. Reads the graph for a name that was not asked for before.
     ///
     /// # Errors
     /// When the model has no such layer, or it cannot be explained.
     pub fn other_layer(&self, model: usize, name: &str) -> Result<Option<String>> {
+        let asked = (model, name.to_owned());
+        let known = || self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = known().get(&asked) {
+            return Ok(other.clone());
+        }
         let prepared = &self.models[model].prepared;
-        let asked = layer_named(prepared, Some(name))?.name;
+        let layer = layer_named(prepared, Some(name))?.name;
         let usual = layer_named(prepared, self.layer())?.name;
-        Ok((asked != usual).then_some(asked))
+        let other = (layer != usual).then_some(layer);
+        known().insert(asked, other.clone());
+        Ok(other)
     }
 
     /// Has a model do some work, loaded if it is not; `wanted` says what maps are wanted, if any are. Waits for whoever is at work. What takes

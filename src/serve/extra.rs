@@ -1,9 +1,9 @@
 //! What a map takes that is not a usual one: its graph may take many times the memory, so it is measured in a child when the first one is asked
 //! for.
-use super::admission::RESERVE;
 use super::app::App;
 use super::measuring::Measured;
 use super::problem::Problem;
+use super::room::RESERVE;
 use super::routes::memory::own;
 use super::special::Special;
 use crate::explain::cam::Method;
@@ -43,7 +43,18 @@ pub async fn extra(app: &Arc<App>, special: &Special) -> Result<Bytes, Problem> 
     if let Some(known) = app.specials.known(special) {
         return known;
     }
-    let measuring = tokio::spawn(measured(Arc::clone(app), special.clone()));
+    // Who leaves before it is its turn has asked for nothing.
+    let turn = app.specials.turn().await;
+    // Somebody who waited as well may have had it measured.
+    if let Some(known) = app.specials.known(special) {
+        return known;
+    }
+    let (app, special) = (Arc::clone(app), special.clone());
+    let measuring = tokio::spawn(async move {
+        let measured = measured(app, special).await;
+        drop(turn);
+        measured
+    });
     measuring.await.unwrap_or_else(|_| Err(Problem::fault("the measurement broke down")))
 }
 
@@ -52,10 +63,6 @@ async fn measured(app: Arc<App>, special: Special) -> Result<Bytes, Problem> {
     let _alone = app.admission.alone().await?;
     // Bodies of others may be in memory, which need not be there another time.
     let is_only_one = app.admission.counts().0 <= 1;
-    // Somebody who waited as well may have had it measured.
-    if let Some(known) = app.specials.known(&special) {
-        return known;
-    }
     let clearing = Arc::clone(&app);
     let _ = spawn_blocking(move || clearing.desk.clear()).await; // it does not panic
     let room = app.admission.known_room()?;

@@ -1,9 +1,9 @@
 //! From its configuration to a server that runs, and to its end.
-use super::admission::Room;
 use super::app::App;
 use super::config::{Config, Named};
 use super::cost::Cost;
 use super::listen::{bind, serve};
+use super::room::Room;
 use super::router::router;
 use super::shutdown::{Shutdown, Stage};
 use crate::memory::lower_priority;
