@@ -26,8 +26,11 @@ const AMPLE: u64 = 512;
 const TIGHT: u64 = 96;
 /// For the network and for requests: those of a host with one processor, and of one with two.
 const PROCESSORS: [usize; 2] = [1, 2];
-/// Clients at once; each gets an answer.
+/// Requests one after the other, before there are too many: a server has answered some by then.
+const BEFORE: usize = 3;
+/// Clients at once, and answers that each gets.
 const CLIENTS: usize = 16;
+const ANSWERS: usize = 2;
 /// Who was refused comes again after this time.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -99,10 +102,10 @@ fn compare(bench: &Bench, scene: &Scene, model: &Subject, budget: u64, processor
     ])
 }
 
-/// More requests at once than it lets in, each again until it was answered.
+/// A few requests, then more at once than it lets in, each again until it was answered.
 fn overload(server: &Server, photo: &Picture) -> Result<()> {
     let head = head("POST", "/predict?gradcam=1", &[("Content-Type", "image/jpeg")], photo.bytes.len() as u64);
-    let client = || loop {
+    let ask = || loop {
         let mut connection = Connection::open(server.address)?;
         let reply = connection.ask(&head, &photo.bytes).map_err(|broken| anyhow!(broken.why))?;
         match reply.status {
@@ -111,6 +114,8 @@ fn overload(server: &Server, photo: &Picture) -> Result<()> {
             other => bail!("`/predict` answered {other}"),
         }
     };
+    (0..BEFORE).try_for_each(|_| ask())?;
+    let client = || (0..ANSWERS).try_for_each(|_| ask());
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
         clients.into_iter().try_for_each(|client| client.join().unwrap_or_else(|_| Err(anyhow!("a client panicked"))))
