@@ -73,7 +73,11 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
             input.name, input.datatype
         )));
     }
-    let count = if is_picture { elements_of(input)? } else { tensors_of(input, shape)? };
+    let count = if is_picture {
+        input.elements().ok_or_else(|| Problem::bad(&format!("input `{}` has shape {:?}", input.name, input.shape)))?
+    } else {
+        tensors_of(input, shape)?
+    };
     few_enough(app, count)?;
     let part = part(input, &mut binary)?;
     // One after the other: the network takes one picture.
@@ -155,11 +159,9 @@ fn wanted(asked: &Asked<'_>, output: &str) -> Result<Vec<Wanted>, Problem> {
     if let Some(other) = asked.outputs.iter().find(|wanted| !known.contains(&wanted.name.as_str())) {
         return Err(Problem::bad(&format!("there is no output `{}`: `{output}`, `{PROBABILITIES}`", other.name)));
     }
-    if asked.outputs.len() > 1 && asked.outputs.iter().skip(1).any(|wanted| wanted.name == asked.outputs[0].name) {
-        return Err(Problem::bad(&format!("output `{}` is asked for twice", asked.outputs[0].name)));
-    }
-    if asked.outputs.len() > known.len() {
-        return Err(Problem::bad("an output is asked for twice"));
+    let mut outputs = asked.outputs.iter().enumerate();
+    if let Some((_, twice)) = outputs.find(|(at, wanted)| asked.outputs[..*at].iter().any(|w| w.name == wanted.name)) {
+        return Err(Problem::bad(&format!("output `{}` is asked for twice", twice.name)));
     }
     if !asked.outputs.is_empty() {
         return Ok(asked.outputs.clone());
@@ -167,12 +169,6 @@ fn wanted(asked: &Asked<'_>, output: &str) -> Result<Vec<Wanted>, Problem> {
     let mut names = vec![output];
     names.extend(known.into_iter().skip(1).filter(|name| *name != output));
     Ok(names.into_iter().map(|name| Wanted { name: name.to_owned(), parameters: Parameters::default() }).collect())
-}
-
-/// Elements of a tensor of pictures.
-fn elements_of(input: &Input<'_>) -> Result<usize, Problem> {
-    let count = input.shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
-    count.ok_or_else(|| Problem::bad(&format!("input `{}` has shape {:?}", input.name, input.shape)))
 }
 
 /// Tensors that the network takes one by one.

@@ -33,6 +33,13 @@ pub struct Input<'a> {
     pub data: Option<&'a RawValue>,
 }
 
+impl Input<'_> {
+    /// Elements by its shape; none: more than can be counted.
+    pub fn elements(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1, |all: usize, side| all.checked_mul(*side))
+    }
+}
+
 /// A tensor that is wanted.
 #[derive(Clone, Deserialize)]
 pub struct Wanted {
@@ -143,7 +150,7 @@ pub fn floats(input: &Input<'_>, binary: Option<&[u8]>) -> Result<Vec<f32>, Prob
     if input.datatype != "FP32" {
         return Err(bad(&format!("the datatype is `{}`, and has to be `FP32`", input.datatype)));
     }
-    let expected = input.shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
+    let expected = input.elements();
     let values = match (binary, input.data) {
         (Some(bytes), _) => {
             let (chunks, rest) = bytes.as_chunks();
