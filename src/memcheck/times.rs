@@ -62,6 +62,8 @@ impl Times {
         // A server's first answer is that to the first request.
         let requests = stage(LISTEN).and(stage(REQUESTS)).or_else(|| stage(serve::REQUESTS));
         let served = requests.zip(answers.first()).map(|(stage, first)| stage.began + *first);
+        // It is no later one; our own pipeline's first stands before these.
+        answers.drain(..usize::from(served.is_some()));
         answers.sort_unstable();
         Self {
             start: [START, LISTEN, serve::LISTEN].into_iter().find_map(end).unwrap_or_default(),
@@ -86,5 +88,49 @@ impl Times {
             stopped: None,
             deadline: HEALTH_DEADLINE,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{Ended, Outcome, Stage, Step};
+    use crate::units::Bytes;
+    use std::collections::BTreeSet;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// A run of stages that follow each other: name, time, and times of the steps in it.
+    fn run(stages: &[(&str, u64, &[u64])]) -> memory::Run {
+        let mut began = Duration::ZERO;
+        let mut stage = |&(name, time, steps): &(&str, u64, &[u64])| {
+            let begins = began;
+            began += MS(time);
+            let steps = steps.iter().map(|step| Step { elapsed: MS(*step), anon: Bytes(0) }).collect();
+            let (peak, resident, anon, file) = (Bytes(0), Bytes(0), Bytes(0), Bytes(0));
+            Stage { name: name.into(), began: begins, elapsed: MS(time), peak, resident, anon, file, steps }
+        };
+        memory::Run {
+            stages: stages.iter().map(&mut stage).collect(),
+            samples: Vec::new(),
+            failed: None,
+            outcome: Outcome { ended: Ended::Stopped, stage: String::new() },
+            limited: false,
+            mapped: BTreeSet::new(),
+            swap_possible: false,
+            estimated: false,
+        }
+    }
+
+    #[test]
+    fn a_later_answer_is_not_the_first() {
+        let server = [(serve::LISTEN, 10, &[][..]), (serve::MEASURE, 100, &[]), (serve::REQUESTS, 900, &[800, 20, 40])];
+        let times = Times::of(&run(&server));
+        assert_eq!((times.start, times.first_answer, times.answer), (MS(10), Some(MS(910)), Some(MS(40))));
+        let one = Times::of(&run(&[(LISTEN, 10, &[]), (REQUESTS, 300, &[300])]));
+        assert_eq!((one.first_answer, one.answer), (Some(MS(310)), None));
+        let pipeline = [(START, 10, &[][..]), (CLEANUP, 5, &[]), (REQUESTS, 60, &[20, 10, 30])];
+        let times = Times::of(&run(&pipeline));
+        assert_eq!((times.first_answer, times.answer), (Some(MS(10)), Some(MS(20))));
     }
 }

@@ -24,6 +24,12 @@ struct Step {
     step: &'static str,
 }
 
+/// Which model.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Named {
+    model: String,
+}
+
 /// Counters, and gauges that are set when they are asked for.
 #[derive(Debug)]
 pub struct Metrics {
@@ -35,7 +41,7 @@ pub struct Metrics {
     resident: Gauge,
     peak: Gauge,
     budget: Gauge,
-    loaded: Gauge,
+    loaded: Family<Named, Gauge>,
 }
 
 impl Metrics {
@@ -61,7 +67,8 @@ impl Metrics {
         let resident = gauge("resident_memory", "Resident memory of the process", Some(Unit::Bytes));
         let peak = gauge("peak_memory", "Highest resident memory of the process", Some(Unit::Bytes));
         let budget = gauge("memory_budget", "Memory that the server may use", Some(Unit::Bytes));
-        let loaded = gauge("models_loaded", "Models in memory", None);
+        let loaded = Family::default();
+        registry.register("model_loaded", "Whether a model is in memory", loaded.clone());
         Self { registry, requests, seconds, inside, waiting, resident, peak, budget, loaded }
     }
 
@@ -76,15 +83,15 @@ impl Metrics {
     }
 
     /// Their text, with what is now.
-    pub fn text(&self, now: &Now) -> Result<String, fmt::Error> {
+    pub fn text(&self, now: &Now<'_>) -> Result<String, fmt::Error> {
         let (inside, waiting) = now.requests;
         self.inside.set(inside as i64);
         self.waiting.set(waiting as i64);
         self.resident.set(now.memory.resident.0 as i64);
         self.peak.set(now.memory.peak.0 as i64);
         self.budget.set(now.budget.0 as i64);
-        if let Some(loaded) = now.loaded {
-            self.loaded.set(loaded as i64);
+        for (model, is_loaded) in now.loaded.iter().flatten() {
+            self.loaded.get_or_create(&Named { model: (*model).to_owned() }).set((*is_loaded).into());
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -94,13 +101,13 @@ impl Metrics {
 
 /// What is not counted but looked at.
 #[derive(Debug)]
-pub struct Now {
+pub struct Now<'a> {
     /// Requests that are in, and those of them that wait.
     pub requests: (usize, usize),
     /// Memory of the process.
     pub memory: Status,
     /// Memory that the server may use.
     pub budget: Bytes,
-    /// Models in memory; none while one is at work: as many as last time.
-    pub loaded: Option<usize>,
+    /// The models, and whether each is in memory; none while one is at work: those of last time.
+    pub loaded: Option<Vec<(&'a str, bool)>>,
 }

@@ -233,7 +233,7 @@ fn memory_has_the_shape_of_the_replaced_app_and_metrics_count() {
     for line in [
         "dermai_http_requests_total{route=\"/predict\",status=\"200\"} 1",
         "dermai_http_requests_total{route=\"/predict\",status=\"422\"} 1",
-        "dermai_models_loaded 1",
+        "dermai_model_loaded{model=\"ham7-resnet160\"} 1",
         "dermai_memory_budget_bytes 268435456",
         "# EOF",
     ] {

@@ -105,18 +105,20 @@ fn the_least_recently_used_model_goes_when_the_budget_demands_it() {
     let server = Server::ready(serve_in(place.path(), arguments));
     let ask = |model: &str| server.post(&format!("/predict?model={model}"), &lesion());
     let classes = |model: &str| ask(model).ok().json()["results"][0]["predictions"].clone();
-    let has_loaded = |count: usize| {
+    let has_loaded = |loaded: &[&str]| {
         let metrics = String::from_utf8(server.get("/metrics").ok().body).unwrap();
-        let line = format!("dermai_models_loaded {count}");
-        assert!(metrics.lines().any(|known| known == line), "no `{line}` in\n{metrics}");
+        for name in ["one", "two", "three"] {
+            let line = format!("dermai_model_loaded{{model=\"{name}\"}} {}", u8::from(loaded.contains(&name)));
+            assert!(metrics.lines().any(|known| known == line), "no `{line}` in\n{metrics}");
+        }
     };
     let first = classes("one");
-    has_loaded(1);
+    has_loaded(&["one"]);
     let before = classes("two");
-    has_loaded(2);
+    has_loaded(&["one", "two"]);
     assert_eq!(classes("one"), first);
     classes("three");
-    has_loaded(2);
+    has_loaded(&["one", "three"]);
     // A model that is loaded needs its files no more; one that is not cannot be loaded without them.
     fs::rename(&models, &aside).unwrap();
     assert_eq!(["one", "three", "two"].map(|model| ask(model).status), [200, 200, 500]);

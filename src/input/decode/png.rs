@@ -63,6 +63,7 @@ impl Png {
         };
         Ok(Box::new(PngRows {
             reader: self.reader,
+            limits: self.limits,
             samples,
             wide: depth == BitDepth::Sixteen,
             narrowed: Vec::new(),
@@ -74,6 +75,7 @@ impl Png {
 
 struct PngRows {
     reader: png::Reader<Reader>,
+    limits: Limits,
     samples: Samples,
     wide: bool,
     narrowed: Vec<u8>,
@@ -86,7 +88,7 @@ impl Rows for PngRows {
         let bytes = rgb.len() / 3 * self.samples.count() * if self.wide { 2 } else { 1 };
         let row = match &self.whole {
             Some(pixels) => &pixels[self.next * bytes..(self.next + 1) * bytes],
-            None => self.reader.next_row().map_err(own_words)?.context("it is cut short")?.data(),
+            None => self.reader.next_row().map_err(|err| said(err, &self.limits))?.context("it is cut short")?.data(),
         };
         self.next += 1;
         if self.wide {

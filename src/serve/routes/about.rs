@@ -22,7 +22,10 @@ pub async fn openapi() -> impl IntoResponse {
 
 /// Counters for Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let loaded = app.desk.loaded().map(|loaded| loaded.len());
+    let loaded = app.desk.loaded().map(|loaded| {
+        let names = app.desk.models().iter().map(|model| model.name.as_str());
+        names.map(|name| (name, loaded.contains(&name))).collect()
+    });
     let now = Now { requests: app.admission.counts(), memory: own()?, budget: app.budget, loaded };
     let text = app.metrics.text(&now).map_err(|error| Problem::fault(&error.to_string()))?;
     let mut response = text.into_response();

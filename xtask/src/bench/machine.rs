@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +15,9 @@ use super::sides::Bench;
 const VERSIONS: &str = "import platform, onnxruntime, PIL, numpy
 print(f'Python {platform.python_version()} (onnxruntime {onnxruntime.__version__}, \
 Pillow {PIL.__version__}, NumPy {numpy.__version__})')";
+
+/// A function's name that libjpeg-turbo's SIMD extension has, on every processor.
+const JPEG_SIMD: &[u8] = b"jsimd_idct_islow_";
 
 /// A machine and what runs on it.
 #[derive(Debug, Serialize)]
@@ -30,6 +34,8 @@ pub struct Machine {
     system: String,
     /// Our versions.
     dermai: String,
+    /// Whether our JPEG decoder was built with SIMD, which takes `nasm` on `x86_64`.
+    jpeg_simd: bool,
     /// Python's.
     python: String,
     /// Tasks that wanted a processor in the minute before the measurement.
@@ -53,6 +59,7 @@ impl Machine {
             cores: bench.threads,
             memory: kilobytes.map(|kilobytes| kilobytes << 10),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            jpeg_simd: holds(&bench.binary, JPEG_SIMD)?,
             dermai: format!("dermai {} (ONNX Runtime {})", head.dermai, head.model.runtime),
             python,
             load: load(),
@@ -68,12 +75,13 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cpu, cpu_class, cores, memory, system, dermai, python, .. } = self;
+        let Self { cpu, cpu_class, cores, memory, system, dermai, jpeg_simd, python, .. } = self;
         write!(f, "{cpu} ({cpu_class}), {cores} cores, ")?;
         if let Some(bytes) = memory {
             write!(f, "{:.0} GB, ", *bytes as f64 / f64::from(1 << 30))?;
         }
-        write!(f, "{system}; {dermai}; {python}")
+        let jpeg = if *jpeg_simd { "with" } else { "without" };
+        write!(f, "{system}; {dermai}, JPEG {jpeg} SIMD; {python}")
     }
 }
 
@@ -83,6 +91,12 @@ fn cpu_name() -> Option<String> {
         let said = Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output().ok()?;
         Some(String::from_utf8(said.stdout).ok()?.trim().to_owned()).filter(|name| !name.is_empty())
     })
+}
+
+/// Whether a file has these bytes in it.
+fn holds(file: &Path, wanted: &[u8]) -> Result<bool> {
+    let bytes = fs::read(file).with_context(|| format!("`{}` cannot be read", file.display()))?;
+    Ok(bytes.windows(wanted.len()).any(|bytes| bytes == wanted))
 }
 
 /// What follows `name:` in a file of the kernel's.
