@@ -1,6 +1,6 @@
 //! `dermai serve`: the HTTP server.
-use super::common::{USUAL_BUDGET, probability, warn};
-use super::{ExitStatus, say};
+use super::ExitStatus;
+use super::common::{USUAL_BUDGET, probability};
 use crate::explain::layer_named;
 use crate::input::Limits;
 use crate::memcheck::pipeline;
@@ -10,7 +10,7 @@ use crate::serve::{self, Config, Ended, Named, Work, measure};
 use crate::units::Bytes;
 use anyhow::{Context, Result, ensure};
 use clap::ValueHint;
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use std::io::{self, Write, stdout};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "ORIGIN", help_heading = "Network")]
     cors: Option<String>,
     /// Make maps: `true` or `false`.
-    #[arg(long, env = "ENABLE_GRADCAM", value_name = "BOOL", default_value = "true", value_parser = FalseyValueParser::new(), action = clap::ArgAction::Set)]
+    #[arg(long, env = "ENABLE_GRADCAM", value_name = "BOOL", default_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     gradcam: bool,
     /// The layer that maps explain unless a request names another one; the card's, or the last feature map, if left out.
     #[arg(long, value_name = "NAME", conflicts_with = "models")]
@@ -136,18 +136,21 @@ const GRACE: Duration = Duration::from_secs(25);
 /// What the child measures, on standard output.
 pub fn run_child(args: &ChildArgs) -> Result<ExitStatus> {
     let work = serde_json::from_str(&args.work).context("this command is started by `dermai serve`")?;
-    let cost = measure(&work)?;
-    let mut out = stdout().lock();
-    serde_json::to_writer(&mut out, &cost)?;
-    writeln!(out)?;
+    measure(&work, &mut |cost| {
+        let mut out = stdout().lock();
+        serde_json::to_writer(&mut out, cost)?;
+        writeln!(out)?;
+        Ok(out.flush()?)
+    })?;
     Ok(ExitStatus::Done)
 }
 
 /// Runs the command.
 pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     let models = models(args)?;
-    for model in &models {
-        warn(&model.prepared.warnings, quiet);
+    log(quiet)?;
+    for (model, warning) in models.iter().flat_map(|m| m.prepared.warnings.iter().map(|warning| (&m.name, warning))) {
+        tracing::warn!(model, "{warning}");
     }
     if let Some(layer) = &args.layer {
         layer_named(&models[0].prepared, Some(layer)).context("`--layer`")?;
@@ -155,7 +158,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
     let grant = granted(Path::new("/"));
     let budget = match (args.budget, grant.memory) {
         (Some(asked), Some(granted)) if asked > granted => {
-            warn(&[format!("`--budget {asked}` is more than the cgroup's limit of {granted}, which counts")], quiet);
+            tracing::warn!("`--budget {asked}` is more than the cgroup's limit of {granted}, which counts");
             granted
         }
         (asked, granted) => asked.or(granted).unwrap_or(USUAL_BUDGET),
@@ -171,6 +174,7 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
         preload: args.preload,
         idle_unload: Some(args.idle_unload).filter(|time| !time.is_zero()),
         budget,
+        granted: grant.memory,
         body: args.max_body,
         limits,
         queue: args.queue.into(),
@@ -180,11 +184,10 @@ pub fn run(args: &Args, quiet: bool) -> Result<ExitStatus> {
         grace: GRACE,
         measuring: Arc::new(measuring),
     };
-    log(quiet)?;
     Ok(match serve::run(config)? {
         Ended::Finished => ExitStatus::Done,
         Ended::CutOff => {
-            say("error: requests that had been accepted were cut off");
+            tracing::error!("requests that had been accepted were cut off");
             ExitStatus::Error
         }
     })
@@ -204,8 +207,8 @@ fn models(args: &Args) -> Result<Vec<Named>> {
     let mut all = serve::named(folder)?;
     // The first is asked when none is named: by its name, or as a path to it.
     if let Some(first) = &first {
-        let name = first.file_stem().unwrap_or(first.as_os_str());
-        let at = all.iter().position(|model| name == model.name.as_str());
+        let names = [first.file_name(), first.file_stem()];
+        let at = all.iter().position(|model| names.contains(&Some(model.name.as_ref())));
         let at =
             at.with_context(|| format!("`--model {}` is none of `--models {}`", first.display(), folder.display()))?;
         all[..=at].rotate_right(1);

@@ -26,6 +26,11 @@ pub struct Status {
 const KERNEL_STACK: u64 = 16 << 10;
 
 impl Status {
+    /// Of this process.
+    pub fn own() -> Result<Self> {
+        Self::of(Path::new("/"), std::process::id())
+    }
+
     /// Of process `pid` below `root`, which is `/` outside tests. A process that has ended has no memory: zeros.
     pub fn of(root: &Path, pid: u32) -> Result<Self> {
         let path = file(root, pid, "status");

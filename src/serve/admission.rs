@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Bodies are counted in pieces of this size.
 const PIECE: u64 = 1 << 10;
-/// At the end, a body that is on its way has so much time left: what it asks has to be worked on, too.
+/// At the end, what is on its way has so much time left: what it asks has to be worked on, too.
 const LAST_BODIES: Duration = Duration::from_secs(5);
 /// And so much answers that are on their way: a slow reader does not hold up the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(20);
@@ -31,6 +31,8 @@ pub struct Admission {
     drains: watch::Sender<Option<Instant>>,
     /// Time that a request took of late, in microseconds.
     usual: AtomicU64,
+    /// The same of one picture or tensor of a request with several; 0: there was none.
+    each: AtomicU64,
 }
 
 /// A request that is in.
@@ -61,6 +63,7 @@ impl Admission {
             body,
             drains: watch::Sender::new(None),
             usual: AtomicU64::new(0),
+            each: AtomicU64::new(0),
         }
     }
 
@@ -164,15 +167,17 @@ impl Admission {
     /// Waits until nobody works, and keeps it so.
     ///
     /// # Errors
-    /// 503 while nobody can be let in.
+    /// 503 while nobody can be let in; 429 when somebody works for too long, such as for a slow reader: all others wait meanwhile.
     pub async fn alone(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let slots = self.known_room()?.slots as u32;
-        let all = Arc::clone(&self.slots).acquire_many_owned(slots).await;
+        let all = timeout(LONGEST_WAIT, Arc::clone(&self.slots).acquire_many_owned(slots)).await;
+        let all = all.map_err(|_| Problem::too_many(self.wait()))?;
         all.map_err(|_| Problem::unavailable("the server is ending"))
     }
 
-    /// Has a body read; at the end of the server it is given up before the server is.
-    pub async fn arriving<T>(&self, body: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    /// Waits for what a request needs before it can be worked on, such as its body; at the end of the server it is given up before the server is,
+    /// and `why` is said.
+    pub async fn arriving<T>(&self, what: impl Future<Output = Result<T, Problem>>, why: &str) -> Result<T, Problem> {
         let mut drains = self.drains.subscribe();
         let given_up = async {
             // Who tells lives as long as this.
@@ -180,17 +185,19 @@ impl Admission {
             sleep(LAST_BODIES).await;
         };
         tokio::select! {
-            body = body => body,
-            () = given_up => Err(Problem::unavailable("the server is ending, and the body has not come")),
+            what = what => what,
+            () = given_up => Err(Problem::unavailable(why)),
         }
     }
 
     /// Notes how long a request was worked on that was answered.
     pub fn took(&self, time: Duration) {
-        let time = time.as_micros() as u64;
-        let usual = self.usual.load(Ordering::Relaxed);
-        let usual = if usual == 0 { time } else { (usual * 7 + time) / 8 };
-        self.usual.store(usual, Ordering::Relaxed);
+        follow(&self.usual, time);
+    }
+
+    /// Notes how long each of several pictures or tensors took.
+    pub fn took_each(&self, time: Duration) {
+        follow(&self.each, time);
     }
 
     /// Time until who comes now is likely worked on.
@@ -200,10 +207,11 @@ impl Admission {
         Duration::from_micros(self.usual.load(Ordering::Relaxed) * before)
     }
 
-    /// Requests that can be worked on one after the other in the time that others may have to wait.
+    /// Pictures or tensors that can be worked on one after the other in the time that others may have to wait.
     pub fn most_at_once(&self) -> usize {
-        let usual = self.usual.load(Ordering::Relaxed).max(1);
-        ((LONGEST_WAIT.as_micros() as u64 / usual) as usize).max(1)
+        let each = self.each.load(Ordering::Relaxed);
+        let each = if each == 0 { self.usual.load(Ordering::Relaxed) } else { each };
+        ((LONGEST_WAIT.as_micros() as u64 / each.max(1)) as usize).max(1)
     }
 
     /// Seconds until a place is likely free: RFC 9110, 10.2.3.
@@ -227,6 +235,13 @@ impl Ticket {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
         Slot { _ticket: self, _slot: slot }
     }
+}
+
+/// Moves a time, in microseconds, to what was seen last.
+fn follow(usual: &AtomicU64, seen: Duration) {
+    let seen = seen.as_micros() as u64;
+    let before = usual.load(Ordering::Relaxed);
+    usual.store(if before == 0 { seen } else { (before * 7 + seen) / 8 }, Ordering::Relaxed);
 }
 
 fn pieces(bytes: Bytes) -> usize {
@@ -256,5 +271,17 @@ mod tests {
         assert_eq!(admission.enter(Bytes(0)).unwrap_err().status(), 429, "it would wait for 20 s");
         admission.drain();
         assert_eq!(admission.enter(Bytes(0)).unwrap_err().status(), 503);
+    }
+
+    #[test]
+    fn a_batch_does_not_lower_what_a_batch_may_be() {
+        let admission = Admission::new(1, Bytes::mb(2));
+        admission.took(Duration::from_millis(500));
+        assert_eq!(admission.most_at_once(), 20);
+        for _ in 0..50 {
+            admission.took(Duration::from_secs(2));
+            admission.took_each(Duration::from_millis(100));
+        }
+        assert_eq!(admission.most_at_once(), 100);
     }
 }

@@ -47,7 +47,9 @@ pub struct Explain {
     pub method: Method,
     /// At which layer; none: the card's, or the last feature map.
     pub layer: Option<String>,
-    /// What that takes beyond a usual map.
+    /// Whether layer and method are the server's own.
+    pub is_usual: bool,
+    /// What it takes beyond such a map.
     pub extra: Bytes,
     /// Whether the heat is painted alone, without the photo.
     pub is_alone: bool,
@@ -149,8 +151,7 @@ fn prepare(app: &App, question: Question) -> Result<Ready, Problem> {
         Ok((run, answer, explanations))
     });
     app.metrics.took("network", begun.elapsed());
-    let differs = |e: &Explain| e.layer.as_deref() != app.desk.layer() || e.method != Method::GradCam;
-    let is_special = question.explain.as_ref().is_some_and(differs);
+    let is_special = question.explain.as_ref().is_some_and(|explain| !explain.is_usual);
     let (run, answer, explanations) = done.map_err(|error| failed(&error, is_special))?;
     let style =
         Style { heatmap_only: question.explain.as_ref().is_some_and(|explain| explain.is_alone), ..Style::USUAL };

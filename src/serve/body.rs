@@ -3,12 +3,13 @@ use super::problem::Problem;
 use crate::units::Bytes;
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,10 +19,14 @@ use tokio::time::{Instant, timeout_at};
 /// A body arrives within this time, and within [`A_MEGABYTE`] more for each MB of it.
 const LONGEST: Duration = Duration::from_secs(20);
 const A_MEGABYTE: Duration = Duration::from_secs(5);
+/// Nothing comes for so long: it is given up.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Why a body is given up at the end.
+pub const ENDING: &str = "the server is ending, and the body has not come";
 /// Field of a form that holds the picture.
 const FIELD: &str = "image";
-/// What a form may hold before its picture: it is searched for boundaries as a whole.
-const BEFORE: usize = 1 << 20;
+/// What a form may hold before its picture, which is searched for boundaries as a whole, and behind it.
+const BESIDE: usize = 1 << 20;
 /// Memory that a body of JSON takes, with the text of its picture and the picture itself beside it: 1 + 1 + 3/4 times its length.
 const JSON: Factor = Factor(11, 4);
 /// Memory grows in steps of this size: the kernel moves pages instead of copying them.
@@ -127,17 +132,17 @@ fn deadline(headers: &HeaderMap, most: Bytes) -> Instant {
 }
 
 async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload, Problem> {
-    let left = Arc::new(AtomicUsize::new(BEFORE));
+    let left = Arc::new(AtomicUsize::new(BESIDE));
     let broken = |error: &dyn std::fmt::Display| match left.load(Ordering::Relaxed) {
         0 => {
-            Problem::too_large("the form holds too much before its field `image`, or is over the limit (`--max-body`)")
+            Problem::too_large("the form holds too much beside its field `image`, or is over the limit (`--max-body`)")
         }
         _ => Problem::bad(&format!("the form cannot be read: {error}")),
     };
     let request = bounded(request, Arc::clone(&left));
     let mut form = Multipart::from_request(request, &()).await.map_err(|error| broken(&error))?;
     loop {
-        let field = timeout_at(deadline, form.next_field()).await.map_err(|_| slow())?;
+        let field = within(deadline, form.next_field()).await?;
         let Some(field) = field.map_err(|error| broken(&error))? else {
             return Err(Problem::bad("the form has no field `image` with the picture"));
         };
@@ -147,7 +152,11 @@ async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload
         // Its own length is checked while it is gathered.
         left.store(most.0 as usize + STEP, Ordering::Relaxed);
         let name = field.file_name().filter(|name| !name.is_empty()).unwrap_or(FIELD).to_owned();
-        return Ok(Upload { bytes: gather(field, None, most, deadline).await?, name });
+        let bytes = gather(field, None, most, deadline).await?;
+        // To its end: the client would lose the answer.
+        left.store(BESIDE, Ordering::Relaxed);
+        while within(deadline, form.next_field()).await?.map_err(|error| broken(&error))?.is_some() {}
+        return Ok(Upload { name, bytes });
     }
 }
 
@@ -190,7 +199,7 @@ async fn gather<E: std::fmt::Display>(
 ) -> Result<Vec<u8>, Problem> {
     let mut all = Vec::new();
     all.reserve_exact(length.unwrap_or(0).min(most.0) as usize);
-    while let Some(part) = timeout_at(deadline, parts.next()).await.map_err(|_| slow())? {
+    while let Some(part) = within(deadline.min(Instant::now() + SILENCE), parts.next()).await? {
         let part = part.map_err(|error| Problem::bad(&format!("the body ends too early: {error}")))?;
         if (all.len() + part.len()) as u64 > most.0 {
             return Err(Problem::too_large(&format!("the body is over the limit of {most} (`--max-body`)")));
@@ -203,6 +212,8 @@ async fn gather<E: std::fmt::Display>(
     Ok(all)
 }
 
-fn slow() -> Problem {
-    Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "the body comes too slowly")
+/// A part of a body, if it comes in time.
+async fn within<T>(deadline: Instant, part: impl Future<Output = T>) -> Result<T, Problem> {
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly");
+    timeout_at(deadline, part).await.map_err(slow)
 }

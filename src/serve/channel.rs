@@ -15,7 +15,7 @@ const WAITING: usize = 4;
 /// A reader that takes no piece for so long is given up, and one that is that far behind [`SLOWEST`]: it holds a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes a second.
-const SLOWEST: u64 = 128 << 10;
+const SLOWEST: u64 = 256 << 10;
 
 /// The side that is written to, by a thread that may wait.
 pub struct Writer {

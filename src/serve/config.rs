@@ -38,6 +38,8 @@ pub struct Config {
     pub idle_unload: Option<Duration>,
     /// Memory of the whole server.
     pub budget: Bytes,
+    /// The cgroup's limit; none where there is none.
+    pub granted: Option<Bytes>,
     /// Longest body of a request.
     pub body: Bytes,
     /// What a picture may cost; memory for decoders is lowered to what there is.
@@ -69,12 +71,15 @@ pub fn named(folder: &Path) -> Result<Vec<Named>> {
     entries.sort_by_key(fs::DirEntry::file_name);
     let mut all: Vec<Named> = Vec::new();
     for path in entries.iter().map(fs::DirEntry::path) {
-        let is_model = if path.is_dir() {
+        let is_folder = path.is_dir();
+        let is_model = if is_folder {
             path.join("model.yaml").is_file() || path.join("model.onnx").is_file()
         } else {
             path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
         };
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        // What stands behind a folder's dot is no ending: `ham-1.0`.
+        let name = if is_folder { path.file_name() } else { path.file_stem() };
+        let name = name.unwrap_or_default().to_string_lossy().into_owned();
         // What is on its way to its place, or aside.
         if !is_model || name.starts_with('.') {
             continue;

@@ -53,7 +53,8 @@ pub struct Cost {
     pub loaded: u64,
     /// At most while the model is loaded and one photo of 12 megapixels is answered, its body included.
     pub one: u64,
-    /// At most with two such requests at once while the model stays loaded; as `one` where that was not measured.
+    /// At most with two such requests at once while the model stays loaded; as `one` where that was not asked for, and more than there is where
+    /// it is more.
     pub two: u64,
     /// Time of such a request without loading, in microseconds.
     pub micros: u64,
@@ -65,18 +66,23 @@ impl Cost {
         Bytes(self.loaded.saturating_sub(self.idle))
     }
 
+    /// What loading it, or a request, takes beyond that.
+    pub fn work(&self) -> Bytes {
+        Bytes(self.one.saturating_sub(self.loaded.max(self.idle)))
+    }
+
     /// What a request adds to another one, which may be loading the model just now.
     pub fn further(&self) -> Bytes {
         Bytes(self.two.saturating_sub(self.one).max(self.two.saturating_sub(self.loaded) / 2))
     }
 }
 
-/// Does the work and measures itself: in the child.
-pub fn measure(work: &Work) -> Result<Cost> {
+/// Does the work and measures itself: in the child. Tells what it knows after each step: a child that takes too much does not come to the next.
+pub fn measure(work: &Work, tell: &mut dyn FnMut(&Cost) -> Result<()>) -> Result<()> {
     be_killed_first();
     end_above(Bytes(work.most));
     let prepared = Prepared::find(Some(&work.model))?;
-    let idle = own()?.resident;
+    let idle = Status::own()?.resident;
     let mut photo = Cursor::new(Vec::new());
     write_drawn_photo(&mut photo, PHOTO)?;
     let mut photo = photo.into_inner();
@@ -105,31 +111,28 @@ pub fn measure(work: &Work) -> Result<Cost> {
     let begun = Instant::now();
     rehearsal.paint(first, map.as_ref(), io::sink())?;
     let micros = (network + (reading + begun.elapsed()) * PART).as_micros() as u64;
-    let one = own()?.peak.0;
+    let one = Status::own()?.peak.0;
     tune_malloc(Phase::Running);
-    let loaded = own()?.resident.0;
-    let two = if work.at_once {
-        start_over();
-        rehearsal.two_at_once(engine, 1, read)?;
-        own()?.peak.0
-    } else {
-        one
-    };
-    Ok(Cost { idle: idle.0, loaded, one, two, micros })
+    let loaded = Status::own()?.resident.0;
+    let cost = Cost { idle: idle.0, loaded, one, two: one, micros };
+    if !work.at_once {
+        return tell(&cost);
+    }
+    // Until that is measured, nothing is enough for it.
+    tell(&Cost { two: one + work.memory, ..cost })?;
+    start_over();
+    rehearsal.two_at_once(engine, 1, read)?;
+    tell(&Cost { two: Status::own()?.peak.0, ..cost })
 }
 
 /// Ends this process as the kernel would, before it has to: an orchestrator may have it kill all of a container instead (`memory.oom.group`).
 fn end_above(most: Bytes) {
     thread::spawn(move || {
-        while own().is_ok_and(|status| status.resident <= most) {
+        while Status::own().is_ok_and(|status| status.resident <= most) {
             thread::sleep(LOOK);
         }
         process::abort();
     });
-}
-
-fn own() -> Result<Status> {
-    Status::of(Path::new("/"), process::id())
 }
 
 /// Where the kernel does not set the peak back, it stays what it was: too high is safe.

@@ -19,7 +19,7 @@ pub struct Desk {
     session: SessionOptions,
     /// Layers by the names that they were asked for by, as [`Desk::other_layer`] gives them: no more than a graph has names.
     layers: Mutex<HashMap<(usize, String), Option<String>>>,
-    /// Memory of all that may be loaded at once; none: it is not known yet.
+    /// Memory of all that may be loaded at once, and of the work of one of them; none: it is not known yet.
     room: OnceLock<Bytes>,
     /// The one that was used last stands last.
     loaded: Mutex<Vec<Loaded>>,
@@ -78,7 +78,7 @@ impl Desk {
         self.costs[model].get()
     }
 
-    /// Notes what all that is loaded may take.
+    /// Notes what all that is loaded may take, and the work of one of them with it.
     pub fn limit(&self, room: Bytes) {
         let _ = self.room.set(room); // it is known once
     }
@@ -150,10 +150,9 @@ impl Desk {
     /// Unloads the same model with other maps, and those that were not used for the longest time until the new one fits.
     fn make_room(&self, loaded: &mut Vec<Loaded>, model: usize) {
         loaded.retain(|one| one.model != model);
-        let takes = |model: usize| self.cost(model).map_or(0, |cost| cost.model().0);
-        let room = self.room.get().map_or(u64::MAX, |room| room.0);
-        while !loaded.is_empty() && takes(model) + loaded.iter().map(|one| takes(one.model)).sum::<u64>() > room {
-            loaded.remove(0);
+        if let Some(room) = self.room.get() {
+            let all = loaded.iter().map(|one| one.model).chain([model]).filter_map(|model| self.cost(model).copied());
+            loaded.drain(..surplus(&all.collect::<Vec<_>>(), *room));
         }
         tune_malloc(Phase::Running);
     }
@@ -183,5 +182,37 @@ impl Desk {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Loaded>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many of the first models have to go so that the others fit, of which the last one is new: all stay in memory while one of them is loaded
+/// or asked.
+fn surplus(costs: &[Cost], room: Bytes) -> usize {
+    let takes = |costs: &[Cost]| {
+        let most = costs.iter().map(|cost| cost.work().0).max().unwrap_or_default();
+        costs.iter().map(|cost| cost.model().0).sum::<u64>() + most
+    };
+    (0..costs.len()).find(|at| takes(&costs[*at..]) <= room.0).unwrap_or_else(|| costs.len().saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_stay_only_while_the_work_of_each_fits_beside_them() {
+        let cost = |model: u64, work: u64| {
+            let (idle, loaded) = (10, 10 + model);
+            Cost { idle, loaded, one: loaded + work, two: loaded + work, micros: 1 }
+        };
+        // Loading the small one takes more beyond itself than the large one's work does.
+        let (large, small) = (cost(100, 10), cost(40, 60));
+        assert_eq!(surplus(&[large, small], Bytes(200)), 0);
+        assert_eq!(surplus(&[large, small], Bytes(199)), 1);
+        assert_eq!(surplus(&[small, large], Bytes(199)), 1);
+        assert_eq!(surplus(&[small, small, small], Bytes(140)), 1);
+        // The new one is loaded in any case: admission has let it in.
+        assert_eq!(surplus(&[large, small], Bytes(1)), 1);
+        assert_eq!(surplus(&[large], Bytes(1)), 0);
     }
 }

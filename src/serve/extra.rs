@@ -4,13 +4,16 @@ use super::app::App;
 use super::measuring::Measured;
 use super::problem::Problem;
 use super::room::RESERVE;
-use super::routes::memory::own;
 use super::special::Special;
 use crate::explain::cam::Method;
+use crate::memory::Status;
 use crate::units::Bytes;
 use axum::http::StatusCode;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
+
+/// Why a map is not measured any more.
+const ENDING: &str = "the server is ending, and this map was not measured yet";
 
 /// The kind of map that a layer and a method mean; none: it is the usual one.
 ///
@@ -44,14 +47,14 @@ pub async fn extra(app: &Arc<App>, special: &Special) -> Result<Bytes, Problem> 
         return known;
     }
     // Who leaves before it is its turn has asked for nothing.
-    let turn = app.specials.turn().await;
+    let turn = app.admission.arriving(async { Ok(app.specials.turn().await) }, ENDING).await?;
     // Somebody who waited as well may have had it measured.
     if let Some(known) = app.specials.known(special) {
         return known;
     }
     let (app, special) = (Arc::clone(app), special.clone());
     let measuring = tokio::spawn(async move {
-        let measured = measured(app, special).await;
+        let measured = app.admission.arriving(measured(&app, special), ENDING).await;
         drop(turn);
         measured
     });
@@ -59,17 +62,18 @@ pub async fn extra(app: &Arc<App>, special: &Special) -> Result<Bytes, Problem> 
 }
 
 /// Measures it while nobody else works.
-async fn measured(app: Arc<App>, special: Special) -> Result<Bytes, Problem> {
+async fn measured(app: &Arc<App>, special: Special) -> Result<Bytes, Problem> {
     let _alone = app.admission.alone().await?;
     // Bodies of others may be in memory, which need not be there another time.
     let is_only_one = app.admission.counts().0 <= 1;
-    let clearing = Arc::clone(&app);
+    let clearing = Arc::clone(app);
     let _ = spawn_blocking(move || clearing.desk.clear()).await; // it does not panic
     let room = app.admission.known_room()?;
     let usual = app.desk.cost(special.model).map_or(0, |usual| usual.one);
     // More could not be let in; and what is in now, bodies of others among it, stays.
     let enough = usual + room.bodies.0;
-    let free = app.budget.0.saturating_sub(own()?.anon.0 + RESERVE.0);
+    let anon = Status::own().map_err(|error| Problem::fault(&format!("{error:#}")))?.anon;
+    let free = app.budget.0.saturating_sub(anon.0 + RESERVE.0);
     let asked = app.measurer.special(&app.desk.models()[special.model], &special, Bytes(enough.min(free))).await;
     let what = match &special.layer {
         Some(layer) => format!("a map of layer `{layer}` by `{}`", special.method.name()),
@@ -85,7 +89,7 @@ async fn measured(app: Arc<App>, special: Special) -> Result<Bytes, Problem> {
             }
         },
         Measured::Refused(why) => Err(Problem::bad(&why)),
-        Measured::Killed if !is_only_one => return Err(Problem::too_many(1)),
+        Measured::Killed if free < enough && !is_only_one => return Err(Problem::too_many(1)),
         Measured::Killed => {
             Err(refused(&format!("takes more than a usual one and the {most} that this server has left for it")))
         }

@@ -1,5 +1,5 @@
 //! Connections: accepted while the server runs, each with time limits, and finished when it ends.
-use super::linger::Lingering;
+use super::linger::{Lingering, Progress};
 use super::shutdown::{Shutdown, Stage};
 use axum::Router;
 use axum::http::header::CONNECTION;
@@ -9,23 +9,27 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep, timeout};
 use tower::{Layer, ServiceExt};
 use tower_http::normalize_path::NormalizePathLayer;
 
-/// Connections at once; others wait in the kernel's queue.
-const MOST: usize = 128;
-/// The head of a request arrives within this time; so long may a connection be idle, too.
-const HEAD: Duration = Duration::from_secs(10);
+/// Connections at once; others wait in the kernel's queue, until one that is idle has made place.
+const MOST: usize = 64;
+/// A connection that is younger has not had the time to ask.
+const YOUNG: Duration = Duration::from_secs(1);
+/// A connection may be idle for so long: a proxy that keeps one must not send a request while we close it, so that this is longer than usual
+/// proxies keep theirs (nginx 60 s, cloud load balancers 60 s).
+const IDLE: Duration = Duration::from_secs(75);
 /// What hyper reads ahead, and the longest head: a photo's is a few hundred bytes.
 const BUFFER: usize = 16 << 10;
 /// After a failed `accept` (no descriptors, no memory) it is tried again.
@@ -33,7 +37,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// What the kernel holds of an answer that is not read yet. It counts to the memory of a container; and the megabytes that it would hold
 /// otherwise are freed in lumps for which a slow reader takes longer than we wait.
-const UNREAD: u32 = 128 << 10;
+const UNREAD: u32 = 64 << 10;
 /// Connections that wait in the kernel's queue.
 const BACKLOG: u32 = 1024;
 
@@ -51,46 +55,107 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until the end, and for `grace` longer if requests are under way. Gives whether all of them were finished.
 pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grace: Duration) -> bool {
-    let connections = Arc::new(Semaphore::new(MOST));
-    let graceful = GracefulShutdown::new();
-    let begin = |stream: TcpStream, permit| {
-        let _ = stream.set_nodelay(true);
-        let app = NormalizePathLayer::trim_trailing_slash().layer(app.clone());
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
-        let closes = Arc::new(AtomicBool::new(false));
-        let stream = Lingering::new(stream, Arc::clone(&closes));
-        let noting = ServiceExt::<Request<Incoming>>::map_response(app, move |response: Response| {
-            closes.store(response.headers().contains_key(CONNECTION), Ordering::Relaxed);
-            response
-        });
-        let service = TowerToHyperService::new(noting);
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            let _ = connection.await; // a client that breaks off is no fault of ours
-            drop(permit);
-        });
-    };
+    let places = Arc::new(Semaphore::new(MOST));
+    let house = House { app, crowded: Arc::new(Notify::new()), alive: mpsc::channel(1) };
     loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&connections).acquire_owned() => permit.ok(),
-            () = shutdown.reached(Stage::Draining) => break,
+        let place = tokio::select! {
+            place = house.place(&places) => Some(place),
+            () = shutdown.reached(Stage::Draining) => None,
         };
+        let Some(place) = place else { break };
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => begin(stream, permit),
+                Ok((stream, _)) => house.begin(stream, place, Some(shutdown.clone())),
                 Err(_) => sleep(AGAIN).await,
             },
             () = shutdown.reached(Stage::Draining) => break,
         }
     }
-    // Whoever has connected already gets an answer, too.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        begin(stream, None);
+    // Whoever has connected already, and may have asked, gets an answer, too, as far as there are places.
+    while let Ok(place) = Arc::clone(&places).try_acquire_owned()
+        && let Some(Ok((stream, _))) = listener.accept().now_or_never()
+    {
+        house.begin(stream, place, None);
     }
     drop(listener);
+    let House { alive: (alive, mut gone), .. } = house;
+    drop(alive);
     tokio::select! {
-        finished = timeout(grace, graceful.shutdown()) => finished.is_ok(),
+        finished = timeout(grace, gone.recv()) => finished.is_ok(),
         () = shutdown.reached(Stage::Over) => false,
+    }
+}
+
+/// What connections have in common.
+struct House {
+    app: Router,
+    /// Tells them that others wait for a place.
+    crowded: Arc<Notify>,
+    /// Each holds the first; when all are dropped, the second ends.
+    alive: (mpsc::Sender<Infallible>, mpsc::Receiver<Infallible>),
+}
+
+impl House {
+    /// Waits for a place. Who has one and does not use it is asked to leave.
+    async fn place(&self, places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return place;
+        }
+        loop {
+            self.crowded.notify_waiters();
+            if let Ok(Ok(place)) = timeout(YOUNG, Arc::clone(places).acquire_owned()).await {
+                return place;
+            }
+        }
+    }
+
+    /// Serves a connection; at the end of the server it is ended after its answer, or after the first one where no end is told.
+    fn begin(&self, stream: TcpStream, place: OwnedSemaphorePermit, end: Option<Shutdown>) {
+        let _ = stream.set_nodelay(true);
+        let app = NormalizePathLayer::trim_trailing_slash().layer(self.app.clone());
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER).keep_alive(end.is_some());
+        let progress = Arc::new(Progress::default());
+        let stream = Lingering::new(stream, Arc::clone(&progress));
+        let begins = Arc::clone(&progress);
+        let app = ServiceExt::<Request<Incoming>>::map_request(app, move |request| {
+            begins.asked();
+            request
+        });
+        let noting = ServiceExt::<Request<Incoming>>::map_response(app, move |response: Response| {
+            progress.answers(response.headers().contains_key(CONNECTION));
+            response
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(noting));
+        let (crowded, alive) = (Arc::clone(&self.crowded), self.alive.0.clone());
+        tokio::spawn(async move {
+            let (mut connection, begun) = (pin!(connection), Instant::now());
+            let told = async {
+                match end {
+                    Some(end) => end.reached(Stage::Draining).await,
+                    None => pending().await,
+                }
+            };
+            let asked = async {
+                loop {
+                    crowded.notified().await;
+                    if begun.elapsed() >= YOUNG {
+                        break;
+                    }
+                }
+            };
+            let leaves = tokio::select! {
+                // A client that breaks off is no fault of ours.
+                _ = connection.as_mut() => false,
+                () = told => true,
+                () = asked => true,
+            };
+            if leaves {
+                // At once where nothing is asked, else after the answer.
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+            drop((place, alive));
+        });
     }
 }

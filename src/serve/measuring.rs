@@ -1,6 +1,7 @@
 //! Has children measure what requests take.
 use super::config::{Config, Measuring, Named};
 use super::cost::{Cost, Work};
+use super::room::RESERVE;
 use super::special::Special;
 use crate::explain::cam::Method;
 use crate::units::Bytes;
@@ -20,6 +21,7 @@ pub struct Measurer {
     threads: usize,
     workers: usize,
     budget: Bytes,
+    granted: Option<Bytes>,
 }
 
 /// What came of a measurement.
@@ -44,6 +46,7 @@ impl Measurer {
             threads: config.session.threads,
             workers: config.workers,
             budget: config.budget,
+            granted: config.granted,
         }
     }
 
@@ -53,7 +56,9 @@ impl Measurer {
     /// When it cannot be measured.
     pub async fn usual(&self, model: &Named) -> Result<Cost> {
         let work = self.work(model, self.layer.clone(), Method::GradCam);
-        let work = Work { at_once: self.workers > 1, most: 2 * self.budget.0, ..work };
+        // Before the kernel acts, which may end all of a container for one of its processes.
+        let granted = self.granted.map_or(u64::MAX, |granted| granted.0.saturating_sub(RESERVE.0));
+        let work = Work { at_once: self.workers > 1, most: granted.min(2 * self.budget.0), ..work };
         match read(&self.run(&work).await?)? {
             Measured::Cost(cost) => Ok(cost),
             Measured::Refused(why) => bail!("{why}"),
@@ -99,15 +104,48 @@ impl Measurer {
 }
 
 fn read(output: &Output) -> Result<Measured> {
-    if output.status.success() {
-        let cost =
-            serde_json::from_slice(&output.stdout).context("the measurement gave something else than figures")?;
-        return Ok(Measured::Cost(cost));
-    }
-    if output.status.code().is_none() {
-        return Ok(Measured::Killed);
+    let is_killed = output.status.code().is_none();
+    if output.status.success() || is_killed {
+        // What was known before it took too much holds.
+        let told = String::from_utf8_lossy(&output.stdout);
+        let whole = told.rfind('\n').map(|end| &told[..end]).and_then(|told| told.lines().last());
+        return match whole {
+            None if is_killed => Ok(Measured::Killed),
+            None => bail!("the measurement gave no figures"),
+            Some(line) => {
+                let cost = serde_json::from_str(line).context("the measurement gave something else than figures")?;
+                Ok(Measured::Cost(cost))
+            }
+        };
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().last().unwrap_or_default();
     Ok(Measured::Refused(said.strip_prefix("error: ").unwrap_or(said).to_owned()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    /// What a child is taken for that was killed after it had written this.
+    fn killed(told: &str) -> Option<Cost> {
+        let output = Output { status: ExitStatus::from_raw(9), stdout: told.into(), stderr: Vec::new() };
+        match read(&output) {
+            Ok(Measured::Cost(cost)) => Some(cost),
+            Ok(Measured::Killed) => None,
+            _ => panic!("it was killed"),
+        }
+    }
+
+    #[test]
+    fn what_was_known_before_a_child_was_killed_holds() {
+        let cost = Cost { idle: 1, loaded: 2, one: 3, two: 4, micros: 5 };
+        let line = serde_json::to_string(&cost).unwrap();
+        assert_eq!(killed(""), None);
+        assert_eq!(killed(&line), None, "the line may not be whole");
+        assert_eq!(killed(&format!("{line}\n")), Some(cost));
+        assert_eq!(killed(&format!("{line}\n{}", &line[..9])), Some(cost));
+    }
 }

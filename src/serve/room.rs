@@ -1,7 +1,7 @@
 //! How a budget is divided between requests, their decoders and their bodies.
 use crate::units::Bytes;
 
-/// What the kernel needs for sockets, page tables and its batches of pages, and what connections hold, 16 KB each of 128: the larger of both.
+/// What the kernel needs for sockets, page tables and its batches of pages, and what connections hold, 16 KB each of 64: the larger of both.
 pub const RESERVE: Bytes = Bytes::mb(4);
 const RESERVED: f64 = 0.04;
 /// A worker more is worth it where a decoder has at least so much.

@@ -87,8 +87,9 @@ async fn prepare(app: Arc<App>, config: Config) {
         Ok(room) => tracing::info!(workers = room.slots, decoder = room.decoder.0, bodies = room.bodies.0, "ready"),
         Err(why) => tracing::error!(why, "no request fits"),
     }
+    let fits = room.is_ok();
     app.admission.open(room);
-    if config.preload {
+    if fits && config.preload {
         let app = Arc::clone(&app);
         // As a request that nobody asks.
         let alone = app.admission.alone().await;
@@ -138,7 +139,7 @@ async fn measured(app: &App, config: &Config) -> Result<Room, String> {
     let others = Bytes(all.0 - largest.model().0).min(room.bodies);
     let beside = Room::of(Bytes(config.budget.0 - others.0), Bytes(largest.one), further, config.workers);
     let (room, others) = beside.map_or((room, Bytes(0)), |beside| (beside, others));
-    app.desk.limit(Bytes(largest.model().0 + others.0));
+    app.desk.limit(Bytes(largest.model().0 + largest.work().0 + others.0));
     Ok(room)
 }
 

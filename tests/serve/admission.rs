@@ -4,7 +4,7 @@ use crate::support::pictures::png;
 use crate::support::program::{fixture, serve_in};
 use crate::support::server::{Server, response};
 use dermai::units::Size;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -32,6 +32,35 @@ fn who_finds_no_place_is_told_when_to_come_again() {
         assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     }
     server.post("/predict", &picture).ok();
+}
+
+/// More than there are places for, each kept open: by pages that look now and then, or by somebody who means no good.
+#[test]
+fn idle_connections_do_not_keep_a_health_check_waiting() {
+    let server = server(&[]);
+    let mut held: Vec<_> = (0..70).map(|_| server.connect()).collect();
+    for stream in held.iter_mut().step_by(2) {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    }
+    let begun = Instant::now();
+    server.get("/health").ok();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(held);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_given_up() {
+    let server = server(&[]);
+    let mut stream = server.connect();
+    // Of the second request: the first one was answered.
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    let begun = Instant::now();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: te").unwrap();
+    response(&mut stream);
+    assert!((9..30).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -29,6 +29,24 @@ fn form(field: &str, picture: &[u8]) -> Vec<u8> {
     [head.as_bytes(), picture, format!("\r\n--{BOUNDARY}--\r\n").as_bytes()].concat()
 }
 
+/// A form with fields before and behind its picture; its end is read, or the answer would be lost.
+#[test]
+fn what_stands_behind_a_form_s_picture_is_read_and_forgotten() {
+    let server = server(&["--gradcam", "false"]);
+    let kind = [("Content-Type", &*format!("multipart/form-data; boundary={BOUNDARY}"))];
+    let with = |behind: usize| {
+        let mut body = form("image", &lesion());
+        body.truncate(body.len() - "--\r\n".len());
+        body.extend(b"\r\nContent-Disposition: form-data; name=\"more\"\r\n\r\n");
+        body.resize(body.len() + behind, b'x');
+        body.extend(format!("\r\n--{BOUNDARY}--\r\n").into_bytes());
+        server.send("POST", "/predict", &kind, &body)
+    };
+    let predictions = server.post("/predict", &lesion()).ok().json()["results"][0]["predictions"].clone();
+    assert_eq!(with(900_000).ok().json()["results"][0]["predictions"], predictions);
+    assert_eq!(with(9_000_000).status, 413);
+}
+
 #[test]
 fn every_way_gives_what_predict_gives() {
     let server = server(&["--gradcam", "false"]);
@@ -146,15 +164,15 @@ fn what_is_wrong_is_told_as_a_problem() {
 fn several_models_are_loaded_as_they_are_asked_for() {
     let place = tempfile::tempdir().unwrap();
     let tiny = model("tiny-nchw-softmax", CARD);
-    for (name, from) in [("one", fixture("../models/default")), ("two", tiny.path().to_owned())] {
+    for (name, from) in [("one", fixture("../models/default")), ("ham-1.0", tiny.path().to_owned())] {
         put_model(&from, &place.path().join("models").join(name));
     }
-    let server = Server::ready(serve_in(place.path(), ["--models", "models"]));
+    let server = Server::ready(serve_in(place.path(), ["--models", "models", "--model", "one"]));
     let loaded = |server: &Server| server.get("/memory/").ok().json()["model_loaded"] == true;
     assert!(!loaded(&server));
     let labels = |path: &str| server.post(path, &lesion()).ok().json()["results"][0]["predictions"].clone();
     assert_eq!(labels("/predict"), labels("/predict?model=one"));
-    assert_ne!(labels("/predict"), labels("/predict?model=two"));
+    assert_ne!(labels("/predict"), labels("/predict?model=ham-1.0"));
     assert!(loaded(&server));
     let models = server.get("/models").ok().json();
     assert_eq!(models["models"].as_array().unwrap().len(), 2);
@@ -162,6 +180,8 @@ fn several_models_are_loaded_as_they_are_asked_for() {
 
 #[test]
 fn flags_win_over_the_environment() {
+    let wrong = serve_in(&fixture(""), ["--gradcam", "flase"]).run().exits(2);
+    assert!(wrong.stderr.contains("'flase'"), "{}", wrong.stderr);
     let place = tempfile::tempdir().unwrap();
     for name in ["one", "two"] {
         put_model(&fixture("../models/default"), &place.path().join("models").join(name));

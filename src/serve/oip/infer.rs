@@ -20,6 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use ndarray::Array4;
 use std::io::Cursor;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Bytes of the JSON, where binary tensors follow it (Triton's binary data extension).
 pub const LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -41,7 +42,7 @@ pub async fn infer(
     let length = header_length(request.headers())?;
     let factor = if length.is_some() { BINARY } else { JSON };
     let ticket = app.admission.enter(body::memory_of(request.headers(), longest, factor)?)?;
-    let bytes = app.admission.arriving(body::whole(request, longest, factor)).await?;
+    let bytes = app.admission.arriving(body::whole(request, longest, factor), body::ENDING).await?;
     let slot = ticket.slot().await;
     let done = employ(app, slot, move |app| answer(app, model, &bytes, length));
     Ok(done.await.unwrap_or_else(|_| Err(Problem::fault("the worker broke down on this request")))?)
@@ -80,6 +81,7 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
     };
     few_enough(app, count)?;
     let part = part(input, &mut binary)?;
+    let begun = Instant::now();
     // One after the other: the network takes one picture.
     let mut raw: Vec<Vec<f32>> = Vec::new();
     let mut probabilities: Vec<Vec<f32>> = Vec::new();
@@ -120,6 +122,8 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
             ask(&tensor)?;
         }
     }
+    app.admission.took_each(begun.elapsed() / count as u32);
+    app.metrics.took("infer", begun.elapsed());
     let mut behind = Vec::new();
     let outputs = wanted.iter().map(|wanted| {
         let values = if wanted.name == PROBABILITIES { &probabilities } else { &raw };

@@ -1,5 +1,5 @@
 //! What the server says of itself: counters, and what can be asked of it.
-use super::memory::own;
+use crate::memory::Status;
 use crate::serve::app::App;
 use crate::serve::metrics::Now;
 use crate::serve::problem::Problem;
@@ -26,7 +26,8 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
         let names = app.desk.models().iter().map(|model| model.name.as_str());
         names.map(|name| (name, loaded.contains(&name))).collect()
     });
-    let now = Now { requests: app.admission.counts(), memory: own()?, budget: app.budget, loaded };
+    let memory = Status::own().map_err(|error| Problem::fault(&format!("{error:#}")))?;
+    let now = Now { requests: app.admission.counts(), memory, budget: app.budget, loaded };
     let text = app.metrics.text(&now).map_err(|error| Problem::fault(&error.to_string()))?;
     let mut response = text.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));

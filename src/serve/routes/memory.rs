@@ -7,7 +7,6 @@ use crate::units::Bytes;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Of this process.
@@ -37,7 +36,7 @@ struct Sizes {
 
 /// What the kernel says now.
 pub async fn memory(State(app): State<Arc<App>>) -> Result<Json<Report>, Problem> {
-    let status = own()?;
+    let status = Status::own().map_err(|error| Problem::fault(&format!("{error:#}")))?;
     let mb = |bytes: Bytes| (bytes.0 as f64 / f64::from(1 << 20) * 100.0).round() / 100.0;
     let share = |bytes: Bytes| bytes.0 as f64 / app.budget.0.max(1) as f64;
     Ok(Json(Report {
@@ -54,9 +53,4 @@ pub async fn memory(State(app): State<Arc<App>>) -> Result<Json<Report>, Problem
         model_loaded: app.desk.loaded().is_none_or(|loaded| !loaded.is_empty()),
         gradcam_enabled: app.desk.gradcam(),
     }))
-}
-
-/// What `/proc` says of this process.
-pub fn own() -> Result<Status, Problem> {
-    Status::of(Path::new("/"), std::process::id()).map_err(|error| Problem::fault(&format!("{error:#}")))
 }

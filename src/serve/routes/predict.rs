@@ -55,13 +55,14 @@ pub async fn predict(
     if let Some(explain) = &mut explain {
         let special = special(&app, model, wish.layer.as_deref(), explain.method).await?;
         if let Some(special) = &special {
+            explain.is_usual = false;
             explain.extra = extra(&app, special).await?;
             app.admission.widen(&mut ticket, explain.extra)?;
         }
         let other = special.and_then(|special| special.layer);
         explain.layer = other.or_else(|| app.desk.layer().map(str::to_owned));
     }
-    let upload = app.admission.arriving(body::read(request, longest)).await?;
+    let upload = app.admission.arriving(body::read(request, longest), body::ENDING).await?;
     let slot = ticket.slot().await;
     let top = Some(wish.top.unwrap_or(TOP)).filter(|top| *top > 0);
     answer(app, slot, Question { model, upload, top, explain, form }).await
@@ -98,7 +99,7 @@ fn explain(app: &App, model: usize, wish: &Wish, form: Form) -> Result<Option<Ex
         Some("heat") => true,
         Some(other) => return Err(Problem::bad(&format!("`overlay={other}`: expected `photo` or `heat`"))),
     };
-    Ok(Some(Explain { classes, method, layer: None, extra: Bytes(0), is_alone }))
+    Ok(Some(Explain { classes, method, layer: None, is_usual: true, extra: Bytes(0), is_alone }))
 }
 
 /// Whether the client prefers a PNG: `Accept` names it, and not JSON before it.
