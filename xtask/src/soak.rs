@@ -75,10 +75,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let environment = target.join("bench-serve-venv");
     let python = args.python.then(|| Python::set_up(&environment, &load::PYTHON)).transpose()?;
     let time = Duration::from_secs_f64(args.minutes * 60.0);
-    let soak = Soak { limit: Limit { cgroups, bytes: args.limit }, time };
+    let limit = Limit { cgroups, bytes: args.limit };
     let command = load::dermai(&binary, &model, THREADS);
     // As many as it says when it is ready under the limit.
-    let workers = Server::start(&command, Some(&soak.limit))?.workers;
+    let workers = Server::start(&command, Some(&limit))?.workers;
+    let soak = Soak { workers, limit, time };
     let clients = OVERLOAD * workers;
     say(format_args!("soak: {clients} clients for {workers} workers, {} MB, {} min", args.limit >> 20, args.minutes));
     let by_program = |picture: Picture| {

@@ -102,9 +102,33 @@ fn explain(app: &App, model: usize, wish: &Wish, form: Form) -> Result<Option<Ex
     Ok(Some(Explain { classes, method, layer: None, is_usual: true, extra: Bytes(0), is_alone }))
 }
 
-/// Whether the client prefers a PNG: `Accept` names it, and not JSON before it.
+/// Whether the client prefers a PNG: by its weights in `Accept`, then by what it names first (RFC 9110, 12.5.1).
 fn wants_png(headers: &HeaderMap) -> bool {
     let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut kinds = accepted.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    kinds.find(|kind| matches!(*kind, "image/png" | "application/json" | "*/*")) == Some("image/png")
+    let mut best = ("", 0.0);
+    for kind in accepted.split(',') {
+        let mut parts = kind.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        if matches!(kind, "image/png" | "application/json" | "*/*") && weight > best.1 {
+            best = (kind, weight);
+        }
+    }
+    best.0 == "image/png"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_is_weighed() {
+        let wants = |accept: &'static str| wants_png(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]));
+        for accept in ["image/png", "image/png, */*", "text/html, image/png;q=0.9, */*;q=0.8", "*/*;q=0.1,image/png"] {
+            assert!(wants(accept), "{accept}");
+        }
+        for accept in ["", "*/*", "application/json, image/png", "image/png;q=0.1, application/json", "image/png;q=0"] {
+            assert!(!wants(accept), "{accept}");
+        }
+    }
 }

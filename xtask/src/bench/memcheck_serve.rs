@@ -12,7 +12,7 @@ use super::memcheck::{Scene, Subject};
 use super::memcheck_peak::{MOST_RUNS, RIGHT, RUNS, Ratios};
 use super::sides::{Bench, megabytes};
 use super::{Outcome, Topic};
-use crate::load::{self, Connection, Limit, Picture, Server, head};
+use crate::load::{self, Asked, Connection, Limit, Picture, Server, head};
 use crate::say::say;
 
 pub const TOPIC: Topic = Topic {
@@ -108,7 +108,7 @@ fn compare(bench: &Bench, scene: &Scene, model: &Subject, budget: u64, processor
 
 /// A few requests, then more at once than it lets in, each again until it was answered.
 fn overload(server: &Server, photo: &[u8]) -> Result<()> {
-    let head = head("POST", "/predict?gradcam=1", &[("Content-Type", "image/jpeg")], photo.len() as u64);
+    let head = head("POST", Asked::Map.path(), &[("Content-Type", "image/jpeg")], photo.len() as u64);
     let ask = || loop {
         let mut connection = Connection::open(server.address)?;
         let reply = connection.ask(&head, photo).map_err(|broken| anyhow!(broken.why))?;

@@ -111,8 +111,7 @@ fn end(mut server: Server, known: &[(Picture, Expected)], after: Duration) -> Re
 /// One request on a connection of its own; nothing where nobody listens.
 fn ask(address: SocketAddr, (picture, expected): &(Picture, Expected), number: usize) -> Option<Sight> {
     let asked = if number.is_multiple_of(3) { Asked::Map } else { Asked::Plain };
-    let path = if asked == Asked::Map { "/predict?gradcam=1" } else { "/predict" };
-    let head = head("POST", path, &[("Content-Type", "image/jpeg")], picture.bytes.len() as u64);
+    let head = head("POST", asked.path(), &[("Content-Type", "image/jpeg")], picture.bytes.len() as u64);
     let mut connection = Connection::open(address).ok()?;
     let sent = connection.write(head.as_bytes()).and_then(|()| connection.write(&picture.bytes)).ok();
     let sent = sent.map(|()| Instant::now());

@@ -63,8 +63,7 @@ fn ask(server: &Server, known: &[(Picture, Expected)], number: usize) -> Result<
     let (picture, expected) = fitting.get(number / (SMALL + 1) % fitting.len().max(1)).context("no picture")?;
     // Small pictures and photos have both.
     let asked = if number / (SMALL + 1) % 2 == number % 2 { Asked::Map } else { Asked::Plain };
-    let path = if asked == Asked::Map { "/predict?gradcam=1" } else { "/predict" };
-    let head = head("POST", path, &[("Content-Type", "image/jpeg")], picture.bytes.len() as u64);
+    let head = head("POST", asked.path(), &[("Content-Type", "image/jpeg")], picture.bytes.len() as u64);
     let reply = Connection::open(server.address)?.ask(&head, &picture.bytes).map_err(|broken| anyhow!(broken.why))?;
     ensure!(reply.status == 200, "request {number}: status {}", reply.status);
     expected.check(asked, &reply.body).map_err(|why| anyhow!("request {number}: {why}"))

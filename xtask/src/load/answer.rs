@@ -21,6 +21,13 @@ pub enum Asked {
     Png,
 }
 
+impl Asked {
+    /// Where it is asked for.
+    pub fn path(self) -> &'static str {
+        if self == Self::Map { "/predict?gradcam=1" } else { "/predict" }
+    }
+}
+
 /// The right answer.
 #[derive(Clone, Debug)]
 pub struct Expected {

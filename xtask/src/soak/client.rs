@@ -22,6 +22,9 @@ const SLOW_WRITING: Duration = Duration::from_secs(4);
 const PIECES: usize = 80;
 /// Who has stalled waits for so long for a word.
 const STALLING: Duration = Duration::from_secs(45);
+/// Who reads nothing has asked for so many answers, and stays for so long.
+const UNREAD: usize = 300;
+const IGNORING: Duration = Duration::from_secs(8);
 /// So much of an answer with an overlay is read before its reader goes.
 const READ: u64 = 64 << 10;
 /// Who was refused comes again after this time, and who takes long by intent so often.
@@ -116,6 +119,7 @@ impl Client<'_> {
         };
         let replied = match act {
             Act::LeavesUpload => return self.leave_upload(&mut connection, &request),
+            Act::ReadsNothing => return read_nothing(&mut connection),
             Act::LeavesAnswer => return leave_answer(&mut connection, &request),
             Act::SlowWriter => trickle(&mut connection, &request),
             Act::Stalled => stall(&mut connection, &request),
@@ -158,7 +162,7 @@ impl Request {
             Act::Json | Act::BrokenJson => "application/json",
             _ => "image/jpeg",
         };
-        let path = if asked == Asked::Map { "/predict?gradcam=1" } else { "/predict" };
+        let path = asked.path();
         let accept = if asked == Asked::Png { "image/png" } else { "application/json" };
         Self { head: head("POST", path, &[("Content-Type", kind), ("Accept", accept)], length), body, asked }
     }
@@ -209,6 +213,15 @@ fn stall(connection: &mut Connection, request: &Request) -> Result<Reply, Broken
     let _ = connection.write(request.head.as_bytes()).and_then(|()| connection.write(half));
     let _ = connection.wait_at_most(STALLING);
     connection.read()
+}
+
+/// Has as much of the server's memory as it can get without a place.
+fn read_nothing(connection: &mut Connection) -> End {
+    let all = head("GET", "/openapi.json", &[], 0).repeat(UNREAD);
+    // It is given up at some time.
+    let _ = connection.write(all.as_bytes());
+    thread::sleep(IGNORING);
+    End::Left
 }
 
 fn judge(act: Act, request: &Request, expected: &Expected, replied: Result<Reply, Broken>) -> End {

@@ -35,6 +35,8 @@ pub enum Act {
     SlowWriter,
     /// An upload that stops in the middle, and a client that waits.
     Stalled,
+    /// Many answers are asked for, and none is read.
+    ReadsNothing,
     /// A client that goes in the middle of its upload.
     LeavesUpload,
     /// A client that goes in the middle of its answer.
@@ -42,8 +44,8 @@ pub enum Act {
 }
 
 /// How often each is done, out of the sum of all.
-const MIX: [(Act, u32); 18] = [
-    (Act::Photo, 22),
+const MIX: [(Act, u32); 19] = [
+    (Act::Photo, 21),
     (Act::Form, 6),
     (Act::Json, 4),
     (Act::Map, 10),
@@ -59,6 +61,7 @@ const MIX: [(Act, u32); 18] = [
     (Act::SlowReader, 3),
     (Act::SlowWriter, 3),
     (Act::Stalled, 1),
+    (Act::ReadsNothing, 1),
     (Act::LeavesUpload, 4),
     (Act::LeavesAnswer, 4),
 ];
@@ -71,7 +74,7 @@ impl Act {
 
     /// Whether it takes long by intent, so that only some may do it at once.
     pub fn is_slow(self) -> bool {
-        matches!(self, Self::SlowReader | Self::SlowWriter | Self::Stalled)
+        matches!(self, Self::SlowReader | Self::SlowWriter | Self::Stalled | Self::ReadsNothing)
     }
 
     /// Whether what is sent is no picture, so that a refusal is the right answer.

@@ -21,6 +21,8 @@ pub struct Report {
     pub name: &'static str,
     /// How many asked at once.
     pub clients: usize,
+    /// Workers of our server.
+    pub workers: usize,
     /// How long.
     pub seconds: f64,
     /// What happened to the server.
@@ -40,7 +42,7 @@ impl Report {
         let mut head = vec![""];
         head.extend(reports.iter().map(|report| report.name));
         let first = &reports[0];
-        let about = format!("{} clients for {:.0} s.", first.clients, first.seconds);
+        let about = format!("{} clients for {} workers, {:.0} s.", first.clients, first.workers, first.seconds);
         let mut table = Table::new(about, &head);
         let columns: Vec<_> = reports.iter().map(Self::lines).collect();
         for (row, (what, _)) in columns[0].iter().enumerate() {
@@ -123,7 +125,7 @@ mod tests {
         }
         let life = Life { resident: [Some(1 << 20); 2], ended_well: true, ..Life::default() };
         let health = vec![Duration::from_millis(health); 10];
-        Report { name: "x", clients: 1, seconds: 1.0, life, counts: tally.counts(), health, unhealthy: 0 }
+        Report { name: "x", clients: 1, workers: 1, seconds: 1.0, life, counts: tally.counts(), health, unhealthy: 0 }
     }
 
     #[test]

@@ -20,6 +20,8 @@ const BEAT: Duration = Duration::from_millis(50);
 
 /// What all runs have in common.
 pub struct Soak {
+    /// Requests that our server works on at once under the limit.
+    pub workers: usize,
     /// Of the server's memory.
     pub limit: Limit,
     /// How long the load lasts.
@@ -44,6 +46,7 @@ impl Soak {
         Report {
             name: subject.name,
             clients,
+            workers: self.workers,
             seconds,
             life,
             counts: tally.counts(),
