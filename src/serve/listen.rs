@@ -25,7 +25,7 @@ use tower_http::normalize_path::NormalizePathLayer;
 
 /// Connections at once; others wait in the kernel's queue, until one that is idle has made place.
 const MOST: usize = 64;
-/// A connection that is younger has not had the time to ask.
+/// A connection has so much time to ask before it counts as idle.
 const YOUNG: Duration = Duration::from_secs(1);
 /// A connection may be idle for so long: a proxy that keeps one must not send a request while we close it, so that this is longer than usual
 /// proxies keep theirs (nginx 60 s, cloud load balancers 60 s).
@@ -114,7 +114,9 @@ impl House {
         let _ = stream.set_nodelay(true);
         let app = NormalizePathLayer::trim_trailing_slash().layer(self.app.clone());
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER).keep_alive(end.is_some());
+        http.timer(TokioTimer::new()).max_buf_size(BUFFER).keep_alive(end.is_some());
+        // Who has not asked when it comes to the end is not waited for.
+        http.header_read_timeout(if end.is_some() { IDLE } else { YOUNG });
         let progress = Arc::new(Progress::default());
         let stream = Lingering::new(stream, Arc::clone(&progress));
         let begins = Arc::clone(&progress);
