@@ -1,9 +1,9 @@
 //! The picture in a request's body: raw, a field of a form, or base64 in JSON.
+use super::allowance::{Allowance, Factor, length};
 use super::problem::Problem;
-use crate::units::Bytes;
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -48,22 +48,6 @@ struct Json {
     name: Option<String>,
 }
 
-/// A part.
-#[derive(Clone, Copy, Debug)]
-pub struct Factor(pub u64, pub u64);
-
-impl Factor {
-    /// Memory of a body of this length.
-    fn of(self, length: u64) -> Bytes {
-        Bytes(length.saturating_mul(self.0) / self.1)
-    }
-
-    /// The longest body that takes so much memory.
-    fn within(self, memory: Bytes) -> Bytes {
-        Bytes(memory.0 / self.0 * self.1)
-    }
-}
-
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -83,25 +67,17 @@ impl Kind {
     }
 }
 
-/// Memory that a picture's body will hold: what it says of its length, and for JSON what stands beside its text. `most` where it does not say.
-pub fn memory(headers: &HeaderMap, most: Bytes) -> Result<Bytes, Problem> {
-    memory_of(headers, most, if Kind::of(headers) == Kind::Json { JSON } else { Factor(1, 1) })
+/// How many times its length the body of a picture takes.
+pub fn factor(headers: &HeaderMap) -> Factor {
+    if Kind::of(headers) == Kind::Json { JSON } else { Factor(1, 1) }
 }
 
-/// The same of any body that takes so many times its length.
-pub fn memory_of(headers: &HeaderMap, most: Bytes, factor: Factor) -> Result<Bytes, Problem> {
-    if !headers.contains_key(CONTENT_LENGTH) {
-        return Ok(most);
-    }
-    length(headers).map(|length| factor.of(length)).ok_or_else(|| Problem::bad("`Content-Length` is no number"))
-}
-
-/// Reads the picture; a body may hold `most` bytes of memory.
-pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
-    let deadline = deadline(request.headers(), most);
+/// Reads the picture.
+pub async fn read(request: Request, allowance: &mut Allowance<'_>) -> Result<Upload, Problem> {
+    let deadline = deadline(request.headers(), allowance.most);
     match Kind::of(request.headers()) {
         Kind::Raw => {
-            let bytes = whole(request, most, Factor(1, 1)).await?;
+            let bytes = whole(request, allowance).await?;
             if bytes.is_empty() {
                 return Err(Problem::bad(
                     "the body is empty: send the picture as the body, as field `image` of a form, or as `{\"image\": \"<base64>\"}`",
@@ -109,29 +85,25 @@ pub async fn read(request: Request, most: Bytes) -> Result<Upload, Problem> {
             }
             Ok(Upload { name: "body".to_owned(), bytes })
         }
-        Kind::Form => form(request, most, deadline).await,
-        Kind::Json => json(&whole(request, most, JSON).await?),
+        Kind::Form => form(request, allowance, deadline).await,
+        Kind::Json => json(&whole(request, allowance).await?),
     }
 }
 
-/// Reads a body whole, whatever it is; so many times its length may be `most`.
-pub async fn whole(request: Request, most: Bytes, factor: Factor) -> Result<Vec<u8>, Problem> {
+/// Reads a body whole, whatever it is.
+pub async fn whole(request: Request, allowance: &mut Allowance<'_>) -> Result<Vec<u8>, Problem> {
     let length = length(request.headers());
-    let deadline = deadline(request.headers(), most);
-    gather(request.into_body().into_data_stream(), length, factor.within(most), deadline).await
-}
-
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+    let deadline = deadline(request.headers(), allowance.most);
+    gather(request.into_body().into_data_stream(), length, allowance, deadline).await
 }
 
 /// By the length that is announced: who sends little has little time to hold a place.
-fn deadline(headers: &HeaderMap, most: Bytes) -> Instant {
-    let length = length(headers).map_or(most.0, |length| most.0.min(length));
+fn deadline(headers: &HeaderMap, most: u64) -> Instant {
+    let length = length(headers).map_or(most, |length| most.min(length));
     Instant::now() + LONGEST + A_MEGABYTE * u32::try_from(length >> 20).unwrap_or(u32::MAX)
 }
 
-async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload, Problem> {
+async fn form(request: Request, allowance: &mut Allowance<'_>, deadline: Instant) -> Result<Upload, Problem> {
     let left = Arc::new(AtomicUsize::new(BESIDE));
     let broken = |error: &dyn std::fmt::Display| match left.load(Ordering::Relaxed) {
         0 => {
@@ -150,9 +122,9 @@ async fn form(request: Request, most: Bytes, deadline: Instant) -> Result<Upload
             continue;
         }
         // Its own length is checked while it is gathered.
-        left.store(most.0 as usize + STEP, Ordering::Relaxed);
+        left.store(allowance.most as usize + STEP, Ordering::Relaxed);
         let name = field.file_name().filter(|name| !name.is_empty()).unwrap_or(FIELD).to_owned();
-        let bytes = gather(field, None, most, deadline).await?;
+        let bytes = gather(field, None, allowance, deadline).await?;
         // To its end: the client would lose the answer.
         left.store(BESIDE, Ordering::Relaxed);
         while within(deadline, form.next_field()).await?.map_err(|error| broken(&error))?.is_some() {}
@@ -194,16 +166,14 @@ fn json(text: &[u8]) -> Result<Upload, Problem> {
 async fn gather<E: std::fmt::Display>(
     mut parts: impl Stream<Item = Result<bytes::Bytes, E>> + Unpin,
     length: Option<u64>,
-    most: Bytes,
+    allowance: &mut Allowance<'_>,
     deadline: Instant,
 ) -> Result<Vec<u8>, Problem> {
     let mut all = Vec::new();
-    all.reserve_exact(length.unwrap_or(0).min(most.0) as usize);
+    all.reserve_exact(length.unwrap_or(0).min(allowance.most) as usize);
     while let Some(part) = within(deadline.min(Instant::now() + SILENCE), parts.next()).await? {
         let part = part.map_err(|error| Problem::bad(&format!("the body ends too early: {error}")))?;
-        if (all.len() + part.len()) as u64 > most.0 {
-            return Err(Problem::too_large(&format!("the body is over the limit of {most} (`--max-body`)")));
-        }
+        allowance.grow((all.len() + part.len()) as u64)?;
         if all.capacity() - all.len() < part.len() {
             all.reserve_exact(part.len().max(STEP));
         }

@@ -6,6 +6,7 @@
 //! Invariants: what does not fit is refused at once, before it is read; `/health` waits for nothing; nothing of a picture is written or
 //! logged; no connection is made to anywhere.
 mod admission;
+mod allowance;
 mod answer;
 mod app;
 mod body;

@@ -63,6 +63,41 @@ fn a_head_that_does_not_end_is_given_up() {
     assert!((9..30).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
 
+/// Memory is taken as a body comes, not for the longest one that might.
+#[test]
+fn a_body_that_does_not_say_its_length_leaves_room_for_others() {
+    let server = server(&["--budget", "96MB", "--max-body", "100MB"]);
+    let chunked = |body: &[u8]| {
+        let mut stream = server.connect();
+        stream
+            .write_all(b"POST /predict HTTP/1.1\r\nHost: t\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .unwrap();
+        for piece in body.chunks(50_000) {
+            // It may have said its word already.
+            let _ = stream.write_all(&[format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat());
+        }
+        stream
+    };
+    let picture = lesion();
+    let stalled = chunked(&picture);
+    let admitted = || String::from_utf8(server.get("/metrics").ok().body).unwrap().contains("requests_admitted 1");
+    while !admitted() {}
+    server.post("/predict", &picture).ok();
+    drop(stalled);
+    // Behind the picture's end nothing is looked at.
+    let ended = |length: usize| {
+        let mut body = picture.clone();
+        body.resize(length, 0);
+        let mut stream = chunked(&body);
+        let _ = stream.write_all(b"0\r\n\r\n");
+        response(&mut stream)
+    };
+    let said = ended(3_000_000);
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    let said = ended(60_000_000);
+    assert!(said.starts_with("HTTP/1.1 413"), "{said}");
+}
+
 #[test]
 fn a_body_over_the_limit_is_refused_before_it_is_sent() {
     let server = server(&["--max-body", "1MB"]);

@@ -5,9 +5,10 @@ use super::tensor::{
 use super::{IMAGE, PROBABILITIES, Place, Refusal, VERSION};
 use crate::input::Stream;
 use crate::predict::{Read, rank};
+use crate::serve::allowance::{Allowance, Factor};
 use crate::serve::answer::{employ, limits, unreadable};
 use crate::serve::app::App;
-use crate::serve::body::{self, Factor};
+use crate::serve::body;
 use crate::serve::problem::Problem;
 use crate::units::Bytes;
 use axum::body::Body;
@@ -38,12 +39,11 @@ pub async fn infer(
     request: Request,
 ) -> Result<Response, Refusal> {
     let model = place.find(&app)?;
-    let longest = app.admission.longest()?;
     let length = header_length(request.headers())?;
     let factor = if length.is_some() { BINARY } else { JSON };
-    let ticket = app.admission.enter(body::memory_of(request.headers(), longest, factor)?)?;
-    let bytes = app.admission.arriving(body::whole(request, longest, factor), body::ENDING).await?;
-    let slot = ticket.slot().await;
+    let mut allowance = Allowance::of(&app.admission, request.headers(), factor)?;
+    let bytes = app.admission.arriving(body::whole(request, &mut allowance), body::ENDING).await?;
+    let slot = allowance.ticket().slot().await;
     let done = employ(app, slot, move |app| answer(app, model, &bytes, length));
     Ok(done.await.unwrap_or_else(|_| Err(Problem::fault("the worker broke down on this request")))?)
 }

@@ -1,6 +1,7 @@
 //! `POST /predict`: a picture to ranked classes, and to where the network looked.
 use crate::explain::Classes;
 use crate::explain::cam::Method;
+use crate::serve::allowance::Allowance;
 use crate::serve::answer::{Explain, Form, Question, answer};
 use crate::serve::app::App;
 use crate::serve::body;
@@ -44,8 +45,7 @@ pub async fn predict(
     request: Request,
 ) -> Result<Response, Problem> {
     let Query(wish) = wish.map_err(|error| Problem::bad(&error.body_text()))?;
-    let longest = app.admission.longest()?;
-    let mut ticket = app.admission.enter(body::memory(request.headers(), longest)?)?;
+    let mut allowance = Allowance::of(&app.admission, request.headers(), body::factor(request.headers()))?;
     let form = if wants_png(request.headers()) { Form::Png } else { Form::Json };
     let named = wish.model.as_deref();
     let model = app.desk.place(named).ok_or_else(|| {
@@ -57,13 +57,13 @@ pub async fn predict(
         if let Some(special) = &special {
             explain.is_usual = false;
             explain.extra = extra(&app, special).await?;
-            app.admission.widen(&mut ticket, explain.extra)?;
+            allowance.widen(explain.extra)?;
         }
         let other = special.and_then(|special| special.layer);
         explain.layer = other.or_else(|| app.desk.layer().map(str::to_owned));
     }
-    let upload = app.admission.arriving(body::read(request, longest), body::ENDING).await?;
-    let slot = ticket.slot().await;
+    let upload = app.admission.arriving(body::read(request, &mut allowance), body::ENDING).await?;
+    let slot = allowance.ticket().slot().await;
     let top = Some(wish.top.unwrap_or(TOP)).filter(|top| *top > 0);
     answer(app, slot, Question { model, upload, top, explain, form }).await
 }
