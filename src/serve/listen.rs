@@ -36,8 +36,9 @@ const BUFFER: usize = 16 << 10;
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// What the kernel holds of an answer that is not read yet. It counts to the memory of a container; and the megabytes that it would hold
-/// otherwise are freed in lumps for which a slow reader takes longer than we wait.
-const UNREAD: u32 = 64 << 10;
+/// otherwise are freed in lumps for which a slow reader takes longer than we wait. A client gets no more than this in the time that its
+/// acknowledgement takes: from the other side of the earth, a quarter of a second, half a megabyte a second.
+const UNREAD: u32 = 128 << 10;
 /// Connections that wait in the kernel's queue.
 const BACKLOG: u32 = 1024;
 
