@@ -44,6 +44,9 @@ pub struct Args {
     /// Load a Python server (`FastAPI`, onnxruntime) in the same way
     #[arg(long)]
     python: bool,
+    /// Folder of the model for the Python server, which takes no bundle: a card and an .onnx [default: the same model]
+    #[arg(long, value_name = "DIR", requires = "python")]
+    python_model: Option<PathBuf>,
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
@@ -97,6 +100,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let subject = Subject { name: "dermai", files, pictures: known, maps: true, slow: slow() };
     let mut reports = vec![soak.run(&command, clients, &subject)];
     if let Some(python) = python {
+        let (model, of_model) = match &args.python_model {
+            Some(other) => (std::path::absolute(other).context("the current folder is unknown")?, below(other)?),
+            None => (model, of_model),
+        };
         let command = load::python(&python, &model, THREADS)?;
         let known = by_server(&command, pictures)?;
         let files = [below(&environment)?, of_model].concat();
