@@ -95,8 +95,7 @@ const MOST_PROCESSORS: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{Ended, Outcome, Stage};
-    use std::collections::BTreeSet;
+    use crate::memory::{Ended, Stage};
 
     fn run(peaks: &[(&str, u64)], ended: Ended) -> Run {
         let stage = |&(name, mb): &(&str, u64)| Stage {
@@ -109,16 +108,7 @@ mod tests {
             file: Bytes::mb(mb / 8),
             steps: Vec::new(),
         };
-        Run {
-            stages: peaks.iter().map(stage).collect(),
-            samples: Vec::new(),
-            failed: None,
-            outcome: Outcome { ended, stage: peaks.last().map_or_else(String::new, |last| last.0.into()) },
-            limited: false,
-            mapped: BTreeSet::new(),
-            swap_possible: false,
-            estimated: false,
-        }
+        Run::of(peaks.iter().map(stage).collect(), ended)
     }
 
     #[test]

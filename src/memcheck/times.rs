@@ -94,9 +94,8 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::{Ended, Outcome, Stage, Step};
+    use crate::memory::{Ended, Stage, Step};
     use crate::units::Bytes;
-    use std::collections::BTreeSet;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -110,16 +109,7 @@ mod tests {
             let (peak, resident, anon, file) = (Bytes(0), Bytes(0), Bytes(0), Bytes(0));
             Stage { name: name.into(), began: begins, elapsed: MS(time), peak, resident, anon, file, steps }
         };
-        memory::Run {
-            stages: stages.iter().map(&mut stage).collect(),
-            samples: Vec::new(),
-            failed: None,
-            outcome: Outcome { ended: Ended::Stopped, stage: String::new() },
-            limited: false,
-            mapped: BTreeSet::new(),
-            swap_possible: false,
-            estimated: false,
-        }
+        memory::Run::of(stages.iter().map(&mut stage).collect(), Ended::Stopped)
     }
 
     #[test]

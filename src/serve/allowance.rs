@@ -5,8 +5,8 @@ use crate::units::Bytes;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 
-/// A body that does not say its length has memory in steps of this size.
-const STEP: u64 = 1 << 20;
+/// A body that does not say its length has memory in steps of this size: the kernel moves pages instead of copying them.
+pub const STEP: usize = 1 << 20;
 
 /// How many times its length a body takes in memory, as a fraction.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl<'a> Allowance<'a> {
         let granted = if headers.contains_key(CONTENT_LENGTH) {
             length(headers).ok_or_else(|| Problem::bad("`Content-Length` is no number"))?
         } else {
-            most.min(STEP)
+            most.min(STEP as u64)
         };
         let ticket = admission.enter(factor.of(granted))?;
         Ok(Self { admission, ticket, factor, most, granted })
@@ -69,7 +69,7 @@ impl<'a> Allowance<'a> {
             return Err(Problem::too_large(&format!("the body is over the limit of {most} (`--max-body`)")));
         }
         if length > self.granted {
-            let granted = (length + STEP).min(self.most);
+            let granted = (length + STEP as u64).min(self.most);
             self.widen(self.factor.of(granted - self.granted))?;
             self.granted = granted;
         }

@@ -1,5 +1,5 @@
 //! The picture in a request's body: raw, a field of a form, or base64 in JSON.
-use super::allowance::{Allowance, Factor, length};
+use super::allowance::{Allowance, Factor, STEP, length};
 use super::problem::Problem;
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
@@ -29,8 +29,6 @@ const FIELD: &str = "image";
 const BESIDE: usize = 1 << 20;
 /// Memory that a body of JSON takes, with the text of its picture and the picture itself beside it: 1 + 1 + 3/4 times its length.
 const JSON: Factor = Factor(11, 4);
-/// Memory grows in steps of this size: the kernel moves pages instead of copying them.
-const STEP: usize = 1 << 20;
 
 /// A picture that was sent.
 pub struct Upload {

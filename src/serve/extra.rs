@@ -72,7 +72,7 @@ async fn measured(app: &Arc<App>, special: Special) -> Result<Bytes, Problem> {
     let usual = app.desk.cost(special.model).map_or(0, |usual| usual.one);
     // More could not be let in; and what is in now, bodies of others among it, stays.
     let enough = usual + room.bodies.0;
-    let anon = Status::own().map_err(|error| Problem::fault(&format!("{error:#}")))?.anon;
+    let anon = Status::own().map_err(Problem::from)?.anon;
     let free = app.budget.0.saturating_sub(anon.0 + RESERVE.0);
     let asked = app.measurer.special(&app.desk.models()[special.model], &special, Bytes(enough.min(free))).await;
     let what = match &special.layer {

@@ -1,6 +1,6 @@
-//! Connections that end in good order: a client that takes nothing of its answers, or does not end the head of its request, is given up; and where one ends with an error before the request
-//! was read, what is still on its way is read and forgotten, so that the client gets the answer. A socket that is closed with unread data is
-//! reset, and the client may lose what it had received (RFC 9112, 9.6).
+//! Connections that end in good order: a client that takes nothing of its answers, or does not end the head of its request, is given up; and
+//! where one ends with an error before the request was read, what is still on its way is read and forgotten, so that the client gets the answer.
+//! A socket that is closed with unread data is reset, and the client may lose what it had received (RFC 9112, 9.6).
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -56,14 +56,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until the end, and for `grace` longer if requests are under way. Gives whether all of them were finished.
 pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grace: Duration) -> bool {
-    let places = Arc::new(Semaphore::new(MOST));
-    let house = House { app, crowded: Arc::new(Notify::new()), alive: mpsc::channel(1) };
+    let (alive, mut gone) = mpsc::channel(1);
+    let house = House { app, places: Arc::new(Semaphore::new(MOST)), crowded: Arc::default(), alive };
     loop {
         let place = tokio::select! {
-            place = house.place(&places) => Some(place),
-            () = shutdown.reached(Stage::Draining) => None,
+            place = house.place() => place,
+            () = shutdown.reached(Stage::Draining) => break,
         };
-        let Some(place) = place else { break };
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => house.begin(stream, place, Some(shutdown.clone())),
@@ -73,14 +72,13 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grac
         }
     }
     // Whoever has connected already, and may have asked, gets an answer, too, as far as there are places.
-    while let Ok(place) = Arc::clone(&places).try_acquire_owned()
+    while let Ok(place) = Arc::clone(&house.places).try_acquire_owned()
         && let Some(Ok((stream, _))) = listener.accept().now_or_never()
     {
         house.begin(stream, place, None);
     }
     drop(listener);
-    let House { alive: (alive, mut gone), .. } = house;
-    drop(alive);
+    drop(house);
     tokio::select! {
         finished = timeout(grace, gone.recv()) => finished.is_ok(),
         () = shutdown.reached(Stage::Over) => false,
@@ -90,21 +88,22 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: &Shutdown, grac
 /// What connections have in common.
 struct House {
     app: Router,
+    places: Arc<Semaphore>,
     /// Tells them that others wait for a place.
     crowded: Arc<Notify>,
-    /// Each holds the first; when all are dropped, the second ends.
-    alive: (mpsc::Sender<Infallible>, mpsc::Receiver<Infallible>),
+    /// Each holds one; when all are dropped, the receiver knows.
+    alive: mpsc::Sender<Infallible>,
 }
 
 impl House {
     /// Waits for a place. Who has one and does not use it is asked to leave.
-    async fn place(&self, places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+    async fn place(&self) -> OwnedSemaphorePermit {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return place;
         }
         loop {
             self.crowded.notify_waiters();
-            if let Ok(Ok(place)) = timeout(YOUNG, Arc::clone(places).acquire_owned()).await {
+            if let Ok(Ok(place)) = timeout(YOUNG, Arc::clone(&self.places).acquire_owned()).await {
                 return place;
             }
         }
@@ -130,8 +129,9 @@ impl House {
             response
         });
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(noting));
-        let (crowded, alive) = (Arc::clone(&self.crowded), self.alive.0.clone());
+        let (crowded, alive) = (Arc::clone(&self.crowded), self.alive.clone());
         tokio::spawn(async move {
+            let _held = (place, alive);
             let (mut connection, begun) = (pin!(connection), Instant::now());
             let told = async {
                 match end {
@@ -147,18 +147,15 @@ impl House {
                     }
                 }
             };
-            let leaves = tokio::select! {
+            tokio::select! {
                 // A client that breaks off is no fault of ours.
-                _ = connection.as_mut() => false,
-                () = told => true,
-                () = asked => true,
-            };
-            if leaves {
-                // At once where nothing is asked, else after the answer.
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+                _ = connection.as_mut() => return,
+                () = told => {}
+                () = asked => {}
             }
-            drop((place, alive));
+            // At once where nothing is asked, else after the answer.
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
         });
     }
 }

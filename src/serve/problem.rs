@@ -75,6 +75,13 @@ impl Problem {
     }
 }
 
+/// A fault of ours, with its causes.
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self::fault(&format!("{error:#}"))
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or_default();

@@ -80,7 +80,7 @@ fn a_body_that_does_not_say_its_length_leaves_room_for_others() {
     };
     let picture = lesion();
     let stalled = chunked(&picture);
-    let admitted = || String::from_utf8(server.get("/metrics").ok().body).unwrap().contains("requests_admitted 1");
+    let admitted = || server.metrics().contains("requests_admitted 1");
     while !admitted() {}
     server.post("/predict", &picture).ok();
     drop(stalled);

@@ -13,7 +13,7 @@ fn what_was_accepted_is_answered_before_the_end() {
     let mut inside = server.begin("/predict", picture.len());
     let mut idle = server.connect(); // an open connection does not keep it
     // In, as the counters say.
-    let is_in = || String::from_utf8(server.get("/metrics").ok().body).unwrap().contains("requests_admitted 1");
+    let is_in = || server.metrics().contains("requests_admitted 1");
     while !is_in() {}
     server.signal(libc::SIGTERM);
     server.wait_for("ending: accepted requests are finished");
@@ -28,7 +28,7 @@ fn what_was_accepted_is_answered_before_the_end() {
 fn a_second_signal_ends_at_once() {
     let mut server = server(&[]);
     let _inside = server.begin("/predict", 1000);
-    let is_in = || String::from_utf8(server.get("/metrics").ok().body).unwrap().contains("requests_admitted 1");
+    let is_in = || server.metrics().contains("requests_admitted 1");
     while !is_in() {}
     server.signal(libc::SIGTERM);
     server.wait_for("ending: accepted requests are finished");
@@ -42,7 +42,7 @@ fn a_second_signal_ends_at_once() {
 fn a_body_that_does_not_come_does_not_hold_up_the_end() {
     let mut server = server(&[]);
     let mut inside = server.begin("/predict", 500_000);
-    let is_in = || String::from_utf8(server.get("/metrics").ok().body).unwrap().contains("requests_admitted 1");
+    let is_in = || server.metrics().contains("requests_admitted 1");
     while !is_in() {}
     server.signal(libc::SIGTERM);
     let said = response(&mut inside);
@@ -93,7 +93,7 @@ fn no_accepted_request_is_lost_under_load() {
         }
     };
     let clients: Vec<_> = (0..4).map(|_| thread::spawn(ask.clone())).collect();
-    while !String::from_utf8(server.get("/metrics").ok().body).unwrap().contains("status=\"200\"} 1") {}
+    while !server.metrics().contains("status=\"200\"} 1") {}
     server.signal(libc::SIGTERM);
     assert_eq!(server.wait().code(), Some(0));
     let answered: usize = clients.into_iter().map(|client| client.join().unwrap().unwrap()).sum();

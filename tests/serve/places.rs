@@ -106,7 +106,7 @@ fn the_least_recently_used_model_goes_when_the_budget_demands_it() {
     let ask = |model: &str| server.post(&format!("/predict?model={model}"), &lesion());
     let classes = |model: &str| ask(model).ok().json()["results"][0]["predictions"].clone();
     let has_loaded = |loaded: &[&str]| {
-        let metrics = String::from_utf8(server.get("/metrics").ok().body).unwrap();
+        let metrics = server.metrics();
         for name in ["one", "two", "three"] {
             let line = format!("dermai_model_loaded{{model=\"{name}\"}} {}", u8::from(loaded.contains(&name)));
             assert!(metrics.lines().any(|known| known == line), "no `{line}` in\n{metrics}");

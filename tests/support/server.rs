@@ -98,6 +98,11 @@ impl Server {
         self.send("GET", path, &[], b"")
     }
 
+    /// What `/metrics` says now.
+    pub fn metrics(&self) -> String {
+        String::from_utf8(self.get("/metrics").ok().body).unwrap()
+    }
+
     pub fn post(&self, path: &str, body: &[u8]) -> Reply {
         self.send("POST", path, &[], body)
     }

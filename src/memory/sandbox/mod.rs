@@ -173,6 +173,21 @@ impl Run {
     pub fn peak(&self) -> Bytes {
         self.stages.iter().map(|stage| stage.peak).max().unwrap_or_default()
     }
+
+    /// One of these stages that ended so in the last of them, for tests.
+    #[cfg(test)]
+    pub fn of(stages: Vec<Stage>, ended: Ended) -> Self {
+        Self {
+            outcome: Outcome { ended, stage: stages.last().map_or_else(String::new, |last| last.name.clone()) },
+            stages,
+            samples: Vec::new(),
+            failed: None,
+            limited: false,
+            mapped: BTreeSet::new(),
+            swap_possible: false,
+            estimated: false,
+        }
+    }
 }
 
 /// How who drives a child, on a thread of its own, tells what it does.

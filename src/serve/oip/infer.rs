@@ -62,8 +62,7 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
         .map_err(|error| Problem::bad(&format!("the body is no inference request: {error}")))?;
     let [input] = &asked.inputs[..] else { return Err(Problem::bad("one input is expected")) };
     let named = &app.desk.models()[model];
-    let fault = |error: anyhow::Error| Problem::fault(&format!("{error:#}"));
-    let (port, output) = named.prepared.ports().map_err(fault)?;
+    let (port, output) = named.prepared.ports().map_err(Problem::from)?;
     let wanted = wanted(&asked, output)?;
     let card = &named.prepared.card;
     let shape = card.input.shape();
@@ -90,7 +89,7 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
             let values = engine.values(tensor)?;
             Ok((engine.model().to_probabilities(&values)?, values))
         });
-        let (chances, values) = done.map_err(fault)?;
+        let (chances, values) = done.map_err(Problem::from)?;
         probabilities.push(chances);
         raw.push(values);
         Ok::<_, Problem>(())
@@ -118,7 +117,8 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
             return Err(Problem::bad(&format!("input `{port}` holds NaN or infinite values")));
         }
         for one in values.chunks_exact(shape[1..].iter().product::<usize>().max(1)) {
-            let tensor = Array4::from_shape_vec(shape, one.to_vec()).map_err(|error| fault(error.into()))?;
+            let tensor = Array4::from_shape_vec(shape, one.to_vec())
+                .map_err(|error| Problem::from(anyhow::Error::from(error)))?;
             ask(&tensor)?;
         }
     }
@@ -144,7 +144,7 @@ fn answer(app: &App, model: usize, bytes: &[u8], length: Option<usize>) -> Resul
     });
     let outputs = outputs.collect();
     let answered = Answered { model_name: &named.name, model_version: VERSION, id: asked.id.clone(), outputs };
-    let mut text = serde_json::to_vec(&answered).map_err(|error| fault(error.into()))?;
+    let mut text = serde_json::to_vec(&answered).map_err(|error| Problem::from(anyhow::Error::from(error)))?;
     let json = text.len();
     let is_binary = !behind.is_empty();
     text.extend(behind);

@@ -115,7 +115,7 @@ struct Port {
 /// `GET /v2/models/{model}`: the graph's input or a picture's file; the graph's output and probabilities.
 pub async fn metadata(State(app): State<Arc<App>>, Path(place): Path<Place>) -> Result<Json<Metadata>, Refusal> {
     let named = &app.desk.models()[place.find(&app)?];
-    let (input, output) = named.prepared.ports().map_err(|error| Problem::fault(&format!("{error:#}")))?;
+    let (input, output) = named.prepared.ports().map_err(Problem::from)?;
     let port = |name: &str, datatype, shape| Port { name: name.to_owned(), datatype, shape };
     let classes = |card: &Card| vec![-1, card.labels.len() as i64];
     let card = &named.prepared.card;

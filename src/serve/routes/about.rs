@@ -26,7 +26,7 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
         let names = app.desk.models().iter().map(|model| model.name.as_str());
         names.map(|name| (name, loaded.contains(&name))).collect()
     });
-    let memory = Status::own().map_err(|error| Problem::fault(&format!("{error:#}")))?;
+    let memory = Status::own().map_err(Problem::from)?;
     let now = Now { requests: app.admission.counts(), memory, budget: app.budget, loaded };
     let text = app.metrics.text(&now).map_err(|error| Problem::fault(&error.to_string()))?;
     let mut response = text.into_response();

@@ -36,7 +36,7 @@ struct Sizes {
 
 /// What the kernel says now.
 pub async fn memory(State(app): State<Arc<App>>) -> Result<Json<Report>, Problem> {
-    let status = Status::own().map_err(|error| Problem::fault(&format!("{error:#}")))?;
+    let status = Status::own().map_err(Problem::from)?;
     let mb = |bytes: Bytes| (bytes.0 as f64 / f64::from(1 << 20) * 100.0).round() / 100.0;
     let share = |bytes: Bytes| bytes.0 as f64 / app.budget.0.max(1) as f64;
     Ok(Json(Report {
